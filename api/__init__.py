@@ -1,0 +1,1 @@
+"""The HTTP door: questions in over REST, checked answers out."""

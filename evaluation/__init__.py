@@ -1,0 +1,1 @@
+"""The evaluation: records of what each arm answered in, a verdict out."""

@@ -1,0 +1,1 @@
+"""Ingestion: corpora on disk become chunks in the index."""

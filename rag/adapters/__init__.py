@@ -1,0 +1,1 @@
+"""One heavy library, one file: the real parts behind the protocols."""

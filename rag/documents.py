@@ -1,0 +1,206 @@
+"""The stored texts of one generation, in SQLite: what every citation's offsets refer to. Knows no vectors.
+
+A document is *pending* from the moment its chunks begin to change in the index until both agree again; a
+pending document found at start was interrupted, and whoever writes next does it again. Readers see committed
+documents only. One writer, any number of readers (write-ahead log).
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pydantic import NonNegativeInt
+
+from rag.catalog import storage_error
+from rag.errors import CorpusError, StorageFull
+from rag.types import Document, Value
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS documents (
+    id TEXT PRIMARY KEY, title TEXT NOT NULL, text TEXT NOT NULL, text_sha256 TEXT NOT NULL,
+    file_sha256 TEXT NOT NULL, source TEXT NOT NULL, metadata TEXT NOT NULL, recipe TEXT NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS documents_source ON documents (source);
+CREATE TABLE IF NOT EXISTS chunks (
+    id TEXT PRIMARY KEY, document_id TEXT NOT NULL, start INTEGER NOT NULL, "end" INTEGER NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS chunks_document ON chunks (document_id);
+CREATE TABLE IF NOT EXISTS pending (document_id TEXT PRIMARY KEY, chunk_ids TEXT NOT NULL) STRICT;
+"""
+
+
+class StoredChunk(Value):
+    """A chunk as the document store knows it: identity and offsets."""
+
+    id: str
+    start: NonNegativeInt
+    end: NonNegativeInt
+
+
+class DocumentSummary(Value):
+    """A stored document without its text."""
+
+    id: str
+    title: str
+    characters: int
+    chunks: int
+    text_sha256: str
+    file_sha256: str
+    source: str
+    recipe: str
+    metadata: dict[str, str | int | float | bool]
+
+
+class DocumentStore:
+    """Documents and chunk identities of one generation. Thread-safe."""
+
+    def __init__(self, path: Path, *, writable: bool) -> None:
+        """Open the file; `writable` creates it. Raises CorpusError when it is no such store."""
+        self._path = path
+        self._lock = threading.Lock()
+        try:
+            if writable:
+                self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+                self._db.execute("PRAGMA journal_mode=WAL")
+                self._db.execute("PRAGMA synchronous=FULL")
+                self._db.executescript(SCHEMA)
+            else:
+                uri = f"{path.resolve().as_uri()}?mode=ro"
+                self._db = sqlite3.connect(uri, uri=True, check_same_thread=False, isolation_level=None)
+                self._db.execute("SELECT count(*) FROM documents").fetchone()
+        except (sqlite3.Error, OSError) as error:
+            raise _failure(error, path) from error
+
+    def close(self) -> None:
+        """Close the file; a second call does nothing."""
+        with self._lock:
+            self._db.close()
+
+    # --- reading ---
+
+    def get(self, document_id: str) -> Document | None:
+        """A document with its whole text, or None."""
+        row = self._one(
+            "SELECT id, title, text, file_sha256, source, metadata FROM documents WHERE id = ?", (document_id,)
+        )
+        if row is None:
+            return None
+        return Document(
+            id=row[0], title=row[1], text=row[2], file_sha256=row[3], source=row[4], metadata=json.loads(row[5])
+        )
+
+    def summaries(self) -> list[DocumentSummary]:
+        """Every document without its text, by id."""
+        rows = self._all(
+            "SELECT d.id, d.title, length(d.text), count(c.id), d.text_sha256, d.file_sha256, d.source, d.recipe,"
+            " d.metadata FROM documents d LEFT JOIN chunks c ON c.document_id = d.id GROUP BY d.id ORDER BY d.id"
+        )
+        return [
+            DocumentSummary(
+                id=row[0],
+                title=row[1],
+                characters=row[2],
+                chunks=row[3],
+                text_sha256=row[4],
+                file_sha256=row[5],
+                source=row[6],
+                recipe=row[7],
+                metadata=json.loads(row[8]),
+            )
+            for row in rows
+        ]
+
+    def counts(self) -> tuple[int, int]:
+        """(documents, chunks)."""
+        row = self._one("SELECT (SELECT count(*) FROM documents), (SELECT count(*) FROM chunks)")
+        return (row[0], row[1]) if row else (0, 0)
+
+    def chunks(self, document_id: str) -> list[StoredChunk]:
+        """Chunk identities of a document, by offset."""
+        rows = self._all(
+            'SELECT id, start, "end" FROM chunks WHERE document_id = ? ORDER BY start, "end"', (document_id,)
+        )
+        return [StoredChunk(id=row[0], start=row[1], end=row[2]) for row in rows]
+
+    def pending(self) -> dict[str, list[str]]:
+        """Documents whose index change was interrupted, with every chunk id that may be half there."""
+        return {row[0]: json.loads(row[1]) for row in self._all("SELECT document_id, chunk_ids FROM pending")}
+
+    # --- writing ---
+
+    def begin(self, changes: Sequence[tuple[str, Sequence[str]]]) -> None:
+        """Mark documents as pending, each with every chunk id, old or new, that is about to change."""
+        with self._transaction() as db:
+            db.executemany(
+                "INSERT OR REPLACE INTO pending VALUES (?, ?)", [(d, json.dumps(list(ids))) for d, ids in changes]
+            )
+
+    def commit(self, documents: Sequence[tuple[Document, str, Sequence[StoredChunk]]]) -> None:
+        """Store (document, recipe, chunks) whose chunks are now in the index, replacing older versions."""
+        with self._transaction() as db:
+            for document, recipe, chunks in documents:
+                db.execute(
+                    "INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        document.id,
+                        document.title,
+                        document.text,
+                        document.text_sha256,
+                        document.file_sha256,
+                        document.source,
+                        json.dumps(document.metadata, ensure_ascii=False, sort_keys=True),
+                        recipe,
+                    ),
+                )
+                db.execute("DELETE FROM chunks WHERE document_id = ?", (document.id,))
+                db.executemany(
+                    "INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?)",
+                    [(chunk.id, document.id, chunk.start, chunk.end) for chunk in chunks],
+                )
+                db.execute("DELETE FROM pending WHERE document_id = ?", (document.id,))
+
+    def delete(self, document_ids: Sequence[str]) -> None:
+        """Forget documents whose chunks are gone from the index."""
+        with self._transaction() as db:
+            for table, column in (("documents", "id"), ("chunks", "document_id"), ("pending", "document_id")):
+                # both names come from the line above, never from a caller
+                db.executemany(f"DELETE FROM {table} WHERE {column} = ?", [(d,) for d in document_ids])  # noqa: S608
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                try:
+                    yield self._db
+                except BaseException:
+                    self._db.execute("ROLLBACK")
+                    raise
+                self._db.execute("COMMIT")
+            except sqlite3.Error as error:
+                raise _failure(error, self._path) from error
+
+    def _one(self, sql: str, arguments: tuple[str, ...] = ()) -> tuple[Any, ...] | None:
+        rows = self._all(sql, arguments)
+        return rows[0] if rows else None
+
+    def _all(self, sql: str, arguments: tuple[str, ...] = ()) -> list[tuple[Any, ...]]:
+        with self._lock:
+            try:
+                return self._db.execute(sql, arguments).fetchall()
+            except sqlite3.Error as error:
+                raise _failure(error, self._path) from error
+
+
+def _failure(error: sqlite3.Error | OSError, path: Path) -> CorpusError | StorageFull:
+    if isinstance(error, OSError):
+        return storage_error(error, path)
+    if "full" in str(error):
+        return StorageFull(f"no space left for {path}: free some, or set UNDERSTUDY_DATA__DIRECTORY to another disk")
+    return CorpusError(f"cannot use {path}: {error}; if it is damaged, delete the domain and ingest again")

@@ -1,0 +1,1 @@
+"""The generator in a child process: worker, wire and supervisor."""

@@ -1,0 +1,141 @@
+"""What the core asks of the world: three protocols. Every implementation passes one contract suite.
+
+`tests/contracts/` holds one suite per protocol; it runs on the fakes of `tests/fakes.py` and on the
+real adapters alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from rag.types import Chunk, Filter, Message, ModelCard, Passage, Piece, Prompt, RetrievalMode
+
+Vectors = npt.NDArray[np.float32]
+"""(n, d) float32, rows of unit length."""
+
+EVERYTHING = Filter()
+"""The filter that admits every chunk."""
+
+
+class Embedder(Protocol):
+    """Texts to unit vectors. Thread-safe: concurrent calls queue for one owner."""
+
+    @property
+    def dimensions(self) -> int:
+        """d, the length of a vector."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """The model's name, path or repository, for people."""
+        ...
+
+    @property
+    def weights_sha256(self) -> str:
+        """Hex sha256 of the model's weights file."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with anything that moves a vector measurably (weights, pooling, length), not with the backend."""
+        ...
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """(n, d) float32, one unit row a text, in the order given; n = 0 gives (0, d)."""
+        ...
+
+    def close(self) -> None:
+        """Release memory; a second call does nothing."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedChunk:
+    """A chunk as it goes into the index, with the document fields that its passage must carry."""
+
+    id: str
+    document_id: str
+    title: str
+    text_sha256: str
+    chunk: Chunk
+    metadata: dict[str, str | int | float | bool]
+    vector: Vectors
+    """(d,) float32, unit length."""
+    search_text: str
+    """What BM25 indexes: title, headings and text."""
+
+
+class Index(Protocol):
+    """The chunks of one generation of one domain: dense vectors, BM25 and payload. Thread-safe.
+
+    Raises IndexLocked, IndexUnavailable, StorageFull; IncompatibleIndex when opened with another dimension.
+    """
+
+    def upsert(self, chunks: Sequence[IndexedChunk]) -> None:
+        """Insert or replace by id. Durable when it returns."""
+        ...
+
+    def delete_documents(self, document_ids: Sequence[str]) -> int:
+        """Remove every chunk of these documents; the number of chunks removed."""
+        ...
+
+    def delete_chunks(self, ids: Sequence[str]) -> None:
+        """Remove chunks by id; unknown ids are ignored."""
+        ...
+
+    def search(
+        self, *, vector: Vectors, text: str, limit: int, mode: RetrievalMode = RetrievalMode.HYBRID, filter: Filter
+    ) -> list[Passage]:
+        """At most `limit` passages, best first, ties by document id then start.
+
+        vector: (d,) float32 of the question; text: the question, for BM25. Unknown filter fields match nothing.
+        """
+        ...
+
+    def count(self, filter: Filter = EVERYTHING) -> int:
+        """Exact number of chunks that the filter admits."""
+        ...
+
+    def optimize(self) -> None:
+        """Build search structures after bulk writes. Searching is correct before and during."""
+        ...
+
+    def close(self) -> None:
+        """Flush and release the store; a second call does nothing."""
+        ...
+
+
+class LanguageModel(Protocol):
+    """A chat model. Thread-safe: concurrent calls queue in order of arrival."""
+
+    @property
+    def card(self) -> ModelCard:
+        """What is loaded, and where it runs."""
+        ...
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text by the model's own tokenizer, no special tokens added."""
+        ...
+
+    def prompt_tokens(self, messages: Sequence[Message]) -> int:
+        """Tokens of the rendered chat prompt, template included."""
+        ...
+
+    def generate(self, prompt: Prompt, *, cancelled: Callable[[], bool] | None = None) -> Iterator[Piece]:
+        """Stream the continuation; the last piece has `finish` and the counts set.
+
+        `cancelled` is polled between pieces; once true, generation stops and Cancelled is raised.
+        The same prompt at temperature 0 gives the same text. Closing the iterator stops the generation.
+        Raises InvalidQuestion when the prompt does not fit the context, EngineDied, ModelBusy,
+        ModelTimeout, ModelRejected, ModelUnavailable.
+        """
+        ...
+
+    def close(self) -> None:
+        """Stop the model and release memory; a second call does nothing."""
+        ...

@@ -1,0 +1,196 @@
+"""What an operator may change, in sections; frozen; each field described. Knows no class that uses it.
+
+Read from `UNDERSTUDY_<SECTION>__<FIELD>` environment variables, by `rag.build` and the doors' entry modules
+only. An unknown `UNDERSTUDY_*` name is an error, so that a misspelt one is not silently ignored.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+
+from rag.errors import InvalidSettings
+
+PREFIX = "UNDERSTUDY_"
+
+
+class Section(BaseModel):
+    """A group of settings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataSettings(Section):
+    """Where things are kept."""
+
+    directory: Path = Field(Path("data"), description="domains, model cache and registry live here")
+    retention_days: int = Field(30, ge=0, description="superseded generations older than this are removed; 0 keeps all")
+
+
+class LogSettings(Section):
+    """What is written to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is written")
+
+
+class NetworkSettings(Section):
+    """Whether anything outside this machine may be dialled."""
+
+    offline: bool = Field(True, description="refuse every model download; `models pull` needs it off")
+
+
+class EmbedderSettings(Section):
+    """The model that turns text into vectors."""
+
+    model: str = Field(
+        "all-MiniLM-L6-v2",
+        description="the packaged default, a folder, or a hub repository of a sentence-transformers model",
+    )
+    backend: Literal["auto", "openvino", "torch"] = Field("auto", description="auto: openvino where it is installed")
+    batch_tokens: int = Field(4096, ge=256, description="padded tokens of one batch")
+    threads: int = Field(0, ge=0, description="0: one for each core")
+
+
+class ModelSettings(Section):
+    """The language model that writes answers."""
+
+    provider: Literal["llama", "openai"] = Field("llama", description="a local GGUF, or an OpenAI-compatible endpoint")
+    name: str = Field(
+        "smollm2-135m-instruct",
+        description="a profile, the path of a GGUF file, or 'repository/name:file.gguf' of the hub; "
+        "for provider openai the model's id",
+    )
+    template: str = Field("auto", description="chat template profile; auto: read from the GGUF")
+    weights_format: Literal["auto", "as-shipped", "F16", "BF16", "Q8_0", "Q4_0"] = Field(
+        "auto", description="auto: the fastest on this machine among the formats that lose nothing measurable"
+    )
+    context_tokens: int = Field(2048, ge=256, description="longest prompt and answer together")
+    threads: int = Field(0, ge=0, description="0: one for each core")
+    gpu_layers: int = Field(-1, ge=-1, description="layers put on a GPU where the build has one; -1: all")
+    max_waiting: int = Field(32, ge=1, description="requests that may wait for the engine")
+    base_url: str = Field("", description="provider openai: the endpoint, for example http://127.0.0.1:8080/v1")
+    api_key: SecretStr = Field(SecretStr(""), description="provider openai: sent as a bearer token")
+    timeout_seconds: float = Field(120.0, gt=0, description="longest wait for one answer")
+    retries: int = Field(3, ge=0, description="provider openai: further tries after a passing failure")
+
+
+class IndexSettings(Section):
+    """Where the vectors are kept."""
+
+    backend: Literal["edge", "server"] = Field("edge", description="in this process, or a Qdrant server or cluster")
+    url: str = Field("", description="backend server: for example http://127.0.0.1:6333")
+    api_key: SecretStr = Field(SecretStr(""), description="backend server: its API key")
+    grpc: bool = Field(False, description="backend server: gRPC in place of REST")
+    shard_number: int = Field(1, ge=1, description="backend server: shards of a new collection")
+    replication_factor: int = Field(1, ge=1, description="backend server: copies of each shard")
+    timeout_seconds: float = Field(30.0, gt=0, description="backend server: longest wait for one call")
+
+
+class RetrievalSettings(Section):
+    """How passages are found."""
+
+    passages: int = Field(8, ge=1, le=50, description="passages retrieved for a question")
+    mode: Literal["hybrid", "rrf", "dense", "bm25"] = Field("hybrid", description="which parts are asked, how fused")
+
+
+class AnswerSettings(Section):
+    """How an answer is written and checked."""
+
+    context_tokens: int = Field(640, ge=64, description="tokens of retrieved text in the prompt")
+    max_tokens: int = Field(64, ge=1, le=4096, description="longest answer")
+    temperature: float = Field(0.0, ge=0, le=2, description="0 is deterministic")
+    seed: int = Field(0, ge=0, description="for temperatures above 0")
+    min_support: float = Field(0.6, gt=0, le=1, description="least support of a claim that gets a citation")
+    max_question_chars: int = Field(4000, ge=16, description="a longer question is refused")
+
+
+class ServerSettings(Section):
+    """The HTTP door."""
+
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(8080, ge=0, le=65535, description="port to listen on; 0: any free one")
+    max_waiting: int = Field(32, ge=1, description="answers that may wait; beyond it 503 with Retry-After")
+    max_body_bytes: int = Field(262_144, ge=1024, description="a larger request body gets 413")
+
+
+class Settings(Section):
+    """All settings in force."""
+
+    data: DataSettings = DataSettings()
+    log: LogSettings = LogSettings()
+    network: NetworkSettings = NetworkSettings()
+    embedder: EmbedderSettings = EmbedderSettings()
+    model: ModelSettings = ModelSettings()
+    index: IndexSettings = IndexSettings()
+    retrieval: RetrievalSettings = RetrievalSettings()
+    answer: AnswerSettings = AnswerSettings()
+    server: ServerSettings = ServerSettings()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Settings:
+        if self.index.backend == "server" and not self.index.url:
+            raise ValueError("index.backend 'server' needs index.url, for example http://127.0.0.1:6333")
+        if self.model.provider == "openai" and not self.model.base_url:
+            raise ValueError("model.provider 'openai' needs model.base_url, for example http://127.0.0.1:8080/v1")
+        return self
+
+
+def variable(section: str, field: str) -> str:
+    """The environment variable of a setting: `UNDERSTUDY_MODEL__NAME`."""
+    return f"{PREFIX}{section.upper()}__{field.upper()}"
+
+
+def variables() -> dict[str, tuple[str, str]]:
+    """Every known variable and the (section, field) that it sets."""
+    return {
+        variable(section, field): (section, field)
+        for section, info in Settings.model_fields.items()
+        for field in section_class(info.annotation).model_fields
+    }
+
+
+def section_class(annotation: Any) -> type[Section]:
+    """The section class behind a field of `Settings`."""
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return annotation
+    raise TypeError(f"{annotation!r} is no settings section")
+
+
+def load(environment: Mapping[str, str] | None = None) -> Settings:
+    """Settings from the environment (default: this process's).
+
+    Raises InvalidSettings naming each unknown variable with the nearest known one, and each bad value.
+    """
+    env = os.environ if environment is None else environment
+    known = variables()
+    given: dict[str, dict[str, str]] = {}
+    complaints: list[str] = []
+    for name, value in sorted(env.items()):
+        if not name.startswith(PREFIX):
+            continue
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else "; `understudy config show` lists all"
+            complaints.append(f"unknown variable {name}{hint}")
+            continue
+        section, field = known[name]
+        given.setdefault(section, {})[field] = value
+    if complaints:
+        raise InvalidSettings("; ".join(complaints))
+    try:
+        return Settings.model_validate(given)
+    except ValidationError as error:
+        raise InvalidSettings("; ".join(_sentence(item) for item in error.errors(include_url=False))) from None
+
+
+def _sentence(item: Any) -> str:
+    location = tuple(str(part) for part in item["loc"])
+    where = variable(location[0], location[1]) if len(location) >= 2 else "settings"
+    secret = location[-1:] == ("api_key",)
+    got = "" if secret or len(location) < 2 else f" (got {item['input']!r})"
+    return f"{where}: {item['msg']}{got}"

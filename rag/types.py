@@ -1,0 +1,286 @@
+"""The nouns that cross a boundary: documents in, questions in, passages and checked answers out.
+
+Frozen values without behaviour beyond their own arithmetic; no library type appears in them.
+Offsets are code points (Python `str` indices) of a document's stored extracted text, end exclusive.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
+
+EVENT_SCHEMA_VERSION = 1
+"""Version of the streamed events; raised when a field changes its meaning or goes away."""
+
+POINT_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://understudy.invalid/point/1")
+
+MetadataValue = str | int | float | bool
+
+
+class Value(BaseModel):
+    """Base of every value here: frozen, and an unknown field is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def sha256_text(text: str) -> str:
+    """Lower-case hex sha256 of the UTF-8 bytes of `text`; lone surrogates are kept as they are."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+# --- documents -------------------------------------------------------------------------------
+
+
+class Document(Value):
+    """One document as it is stored: its extracted text and where that came from."""
+
+    id: str = Field(min_length=1, description="the row's `doc_id`, or the path relative to the corpus root")
+    title: str
+    text: str
+    file_sha256: str = Field(description="hex sha256 of the file (or of the row's bytes) it was read from")
+    source: str = Field(description="path relative to the corpus root, with '#row' appended for a row")
+    metadata: dict[str, MetadataValue] = Field(default_factory=dict)
+
+    @property
+    def text_sha256(self) -> str:
+        """Hex sha256 of the stored text: what a citation's offsets refer to."""
+        return sha256_text(self.text)
+
+
+class Chunk(Value):
+    """A span of a document: `text == document.text[start:end]`, always."""
+
+    start: NonNegativeInt
+    end: PositiveInt
+    text: str = Field(min_length=1)
+    heading: str = Field(default="", description="path of headings above the chunk, joined by ' > '")
+
+
+def point_id(domain: str, document_id: str, start: int, end: int, chunk_sha256: str) -> str:
+    """Identity of a chunk in the index: UUIDv5 over domain, document, offsets and content.
+
+    Two documents with equal content are two documents; a chunk that did not change keeps its id.
+    Fields are joined by a character that none of the names may contain (U+001F).
+    """
+    name = "\x1f".join((domain, document_id, str(start), str(end), chunk_sha256))
+    return str(uuid.uuid5(POINT_NAMESPACE, name))
+
+
+# --- filters ---------------------------------------------------------------------------------
+
+
+class FieldType(StrEnum):
+    """Types of a filterable metadata field; each gets a payload index of that type."""
+
+    KEYWORD = "keyword"
+    INTEGER = "integer"
+    FLOAT = "float"
+    DATETIME = "datetime"
+    BOOL = "bool"
+
+
+class Condition(Value):
+    """One condition on a metadata field. Exactly one of `equals`, `any_of` or a range is set."""
+
+    field: str = Field(min_length=1)
+    equals: MetadataValue | None = None
+    any_of: tuple[str, ...] | tuple[int, ...] | None = None
+    gte: float | str | None = Field(default=None, description="at least; a number, or an RFC 3339 date-time")
+    lte: float | str | None = Field(default=None, description="at most; a number, or an RFC 3339 date-time")
+
+
+class Filter(Value):
+    """All conditions hold, and the document is one of `documents` where that is given."""
+
+    conditions: tuple[Condition, ...] = ()
+    documents: tuple[str, ...] | None = None
+
+
+# --- retrieval -------------------------------------------------------------------------------
+
+
+class RetrievalMode(StrEnum):
+    """Which parts of the index are asked, and how two rankings become one (`hybrid`: see rag.fusion)."""
+
+    HYBRID = "hybrid"
+    RRF = "rrf"
+    DENSE = "dense"
+    BM25 = "bm25"
+
+
+class Passage(Value):
+    """A retrieved chunk with everything needed to show and to cite it."""
+
+    document_id: str
+    title: str
+    heading: str
+    text: str
+    start: NonNegativeInt
+    end: PositiveInt
+    text_sha256: str = Field(description="hash of the whole stored text that the offsets refer to")
+    metadata: dict[str, MetadataValue] = Field(default_factory=dict)
+    score: float = Field(description="the ranking score; comparable within one question only")
+    dense_score: float | None = Field(default=None, description="cosine to the question, where computed")
+    bm25_score: float | None = Field(default=None, description="BM25 score, where computed")
+
+
+# --- questions and answers -------------------------------------------------------------------
+
+
+class Turn(Value):
+    """An earlier question of the same conversation and the answer it got."""
+
+    question: str
+    answer: str
+
+
+class Question(Value):
+    """What a caller asks of one domain."""
+
+    text: str
+    domain: str
+    earlier: tuple[Turn, ...] = ()
+    filter: Filter = Filter()
+    max_passages: PositiveInt | None = Field(default=None, le=50, description="passages retrieved; default by setting")
+
+
+class Citation(Value):
+    """The exact words that a claim rests on: `stored_text[char_start:char_end] == quote`."""
+
+    document_id: str
+    title: str
+    char_start: NonNegativeInt
+    char_end: PositiveInt
+    quote: str
+    text_sha256: str
+    claim: str = Field(description="the part of the answer that this citation supports")
+    support: float = Field(ge=0, le=1, description="share of the claim's weighted words found in the quote")
+
+
+class StageTiming(Value):
+    """Wall milliseconds of one stage of one answer."""
+
+    stage: str
+    milliseconds: float
+
+
+class Trace(Value):
+    """How an answer came about, enough to repeat it."""
+
+    standalone_question: str = Field(description="the question as it was retrieved with")
+    rewritten: bool = Field(description="whether a follow-up was made to stand alone")
+    passages_used: NonNegativeInt = Field(description="passages that fitted the token budget")
+    prompt_sha256: str
+    prompt_tokens: NonNegativeInt
+    completion_tokens: NonNegativeInt
+    timings: tuple[StageTiming, ...]
+    model: str
+    model_fingerprint: str
+    embedder_fingerprint: str
+    generation: str = Field(description="the domain's generation that was searched")
+    draft: str = Field(description="the model's own words before they were checked")
+
+
+class Answer(Value):
+    """The final, checked answer."""
+
+    text: str
+    abstained: bool
+    reason: str = Field(description="why it abstained, or empty")
+    language: str = Field(description="ISO 639-1 code the question was taken to be in, 'und' if unknown")
+    citations: tuple[Citation, ...]
+    passages: tuple[Passage, ...] = Field(description="what was retrieved, best first")
+    trace: Trace
+
+
+# --- events of a streamed answer -------------------------------------------------------------
+
+
+class RetrievalEvent(Value):
+    """First: what was found."""
+
+    type: Literal["retrieval"] = "retrieval"
+    schema_version: int = EVENT_SCHEMA_VERSION
+    standalone_question: str
+    passages: tuple[Passage, ...]
+
+
+class TokenEvent(Value):
+    """Provisional text; the closing event replaces all of it."""
+
+    type: Literal["token"] = "token"
+    text: str
+
+
+class CitationEvent(Value):
+    """A citation that passed its check."""
+
+    type: Literal["citation"] = "citation"
+    citation: Citation
+
+
+class VerdictEvent(Value):
+    """Whether the answer stands."""
+
+    type: Literal["verdict"] = "verdict"
+    abstained: bool
+    reason: str
+
+
+class DoneEvent(Value):
+    """Last: the final, checked answer, replacing the tokens."""
+
+    type: Literal["done"] = "done"
+    answer: Answer
+
+
+Event = Annotated[
+    RetrievalEvent | TokenEvent | CitationEvent | VerdictEvent | DoneEvent,
+    Field(discriminator="type"),
+]
+
+
+# --- models ----------------------------------------------------------------------------------
+
+
+class Message(Value):
+    """One message of a chat prompt."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class Prompt(Value):
+    """What a language model is asked to continue, with its decoding limits."""
+
+    messages: tuple[Message, ...]
+    max_tokens: PositiveInt
+    temperature: float = Field(default=0.0, ge=0, le=2)
+    seed: int = 0
+    stop: tuple[str, ...] = ()
+    timeout_seconds: float = Field(default=120.0, gt=0, description="whole generation, waiting included")
+
+
+class Piece(Value):
+    """A piece of generated text. The last piece of a generation carries its counts."""
+
+    text: str
+    finish: Literal["stop", "length"] | None = None
+    prompt_tokens: int | None = None
+    cached_tokens: int | None = Field(default=None, description="prompt tokens that were not evaluated again")
+    completion_tokens: int | None = None
+
+
+class ModelCard(Value):
+    """What is known of a loaded language model."""
+
+    name: str
+    fingerprint: str = Field(description="changes with anything that changes the model's words")
+    context_tokens: PositiveInt
+    device: str = Field(description="where it really runs: 'cpu', the name of the GPU, or a URL")
+    weights_format: str = Field(description="for example 'Q8_0'; empty for a remote model")
+    licence: str = ""
