@@ -197,6 +197,28 @@ class Answer(Value):
     trace: Trace
 
 
+class DomainInfo(Value):
+    """A stored domain as callers may see it."""
+
+    name: str
+    title: str
+    language: str = Field(description="ISO 639-1 code of the documents, empty if not declared")
+    documents: NonNegativeInt
+    chunks: NonNegativeInt
+    generation: str
+    embedder: str
+    fields: dict[str, FieldType] = Field(description="metadata fields that a filter may name")
+    compatible: bool
+    problem: str = Field(description="why it cannot be asked now, or empty")
+
+
+class Health(Value):
+    """Whether questions can be answered now, and what stands in the way."""
+
+    ready: bool
+    checks: dict[str, str] = Field(description="check name to 'ok' or a sentence")
+
+
 # --- events of a streamed answer -------------------------------------------------------------
 
 
