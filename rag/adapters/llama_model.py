@@ -1,0 +1,116 @@
+"""A local GGUF behind the LanguageModel protocol: chat template in, the supervised generator process out.
+
+Knows no file of a hub and no settings; the path was verified before (rag.adapters.model_files).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from rag.engine.supervisor import Supervisor
+from rag.profiles import segments
+from rag.types import Message, ModelCard, Piece, Prompt
+
+
+class LlamaModel:
+    """llama.cpp in a process of its own. Loading begins at once; the first use waits for it."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        name: str,
+        template: str,
+        context_tokens: int,
+        threads: int,
+        gpu_layers: int,
+        max_waiting: int,
+        fingerprint: str,
+        licence: str = "",
+        weights_format: str = "as-shipped",
+    ) -> None:
+        """threads: 0 for one a core; gpu_layers: -1 for all where the build has a GPU."""
+        self._template = template
+        self._name, self._licence = name, licence
+        self._fingerprint, self._format = fingerprint, weights_format
+        load = {
+            "path": str(path),
+            "context_tokens": context_tokens,
+            "threads": threads or len(os.sched_getaffinity(0)),
+            "gpu_layers": gpu_layers,
+        }
+        self._engine = Supervisor(load, max_waiting=max_waiting)
+
+    @property
+    def card(self) -> ModelCard:
+        """What is loaded, and where it really runs. Waits for loading; raises ModelUnavailable."""
+        ready = self._engine.wait_ready()
+        return ModelCard(
+            name=self._name,
+            fingerprint=self._fingerprint,
+            context_tokens=ready["context_tokens"],
+            device=ready["device"],
+            weights_format=self._format,
+            licence=self._licence,
+        )
+
+    @property
+    def restarts(self) -> int:
+        """How often the generator process had to be started again."""
+        return self._engine.restarts
+
+    @property
+    def process_id(self) -> int | None:
+        """The generator process, for those who watch memory; None between two processes."""
+        return self._engine.process_id
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text, markers in it taken as plain text."""
+        return self._engine.count([[[text, False]] for text in texts])[0] if texts else []
+
+    def prompt_tokens(self, messages: Sequence[Message]) -> int:
+        """Tokens of the rendered prompt, template and begin-of-text included."""
+        counts, bos = self._engine.count([self._render(messages)])
+        return counts[0] + bos
+
+    def generate(self, prompt: Prompt, *, cancelled: Callable[[], bool] | None = None) -> Iterator[Piece]:
+        """Stream the continuation; see rag.protocols.LanguageModel."""
+        rendered = self._render(prompt.messages)
+        fixed = self._fixed_segments(prompt.messages, rendered)
+        request = {
+            "prefix": rendered[:fixed],
+            "rest": rendered[fixed:],
+            "max_tokens": prompt.max_tokens,
+            "temperature": prompt.temperature,
+            "seed": prompt.seed,
+            "stop": list(prompt.stop),
+        }
+        for frame in self._engine.generate(request, timeout=prompt.timeout_seconds, cancelled=cancelled):
+            if frame["type"] == "piece":
+                yield Piece(text=frame["text"])
+            else:
+                yield Piece(
+                    text=frame["text"],
+                    finish=frame["finish"],
+                    prompt_tokens=frame["prompt_tokens"],
+                    cached_tokens=frame["cached_tokens"],
+                    completion_tokens=frame["completion_tokens"],
+                )
+
+    def close(self) -> None:
+        """End the generator process."""
+        self._engine.close()
+
+    def _render(self, messages: Sequence[Message]) -> list[list[object]]:
+        return [[segment.text, segment.special] for segment in segments(self._template, messages)]
+
+    def _fixed_segments(self, messages: Sequence[Message], rendered: list[list[object]]) -> int:
+        """How many leading segments do not depend on the last message: what the engine keeps evaluated."""
+        last = messages[-1].model_copy(update={"content": "\x00"})
+        other = self._render([*messages[:-1], last])
+        same = 0
+        while same < min(len(rendered), len(other)) and rendered[same] == other[same]:
+            same += 1
+        return min(same, len(rendered) - 1)

@@ -1,0 +1,254 @@
+"""Chooses the weights format: the fastest on this machine among those that lose nothing measurable.
+
+A format *loses nothing measurable* when, over a fixed text, the mean Kullback-Leibler divergence of its next-token
+distributions from those of the file as shipped is at most `MAX_DIVERGENCE` and perplexity rises by at most
+`MAX_PERPLEXITY_RISE`. Speed is the time of a typical retrieval answer (`PROMPT_TOKENS` in, `ANSWER_TOKENS`
+out), measured in turns so that a busy machine is unfair to none. The choice is kept beside the cached weights
+and made again when the file, the processor or llama.cpp changes. The measuring runs in a process of its own:
+`python -m rag.engine.weights SOURCE FOLDER THREADS`. Knows no profile and no settings.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import Field, ValidationError
+
+import rag
+from rag.catalog import storage_error, write_atomically
+from rag.errors import ModelUnavailable
+from rag.types import Value
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from rag.engine.llama import Llama
+
+FORMATS = {"F16": 1, "Q4_0": 2, "Q8_0": 7, "BF16": 32}
+"""Formats that are tried, with llama.cpp's number for each (enum llama_ftype)."""
+
+MAX_DIVERGENCE = 0.01
+"""Nats a token. Measured on the default model: F16 0.0026, BF16 0.0028, Q8_0 0.0051 (the floor is the shipped
+format's own rounding of activations), Q4_0 0.284."""
+
+MAX_PERPLEXITY_RISE = 0.005
+"""Relative."""
+
+MAX_CONVERTED_BYTES = 4 << 30
+"""A file larger than this is used as it is: converting it costs minutes and memory that nobody asked for."""
+
+PROMPT_TOKENS, ANSWER_TOKENS, ROUNDS = 448, 24, 2
+"""The typical answer that is timed, and how often."""
+
+
+class Trial(Value):
+    """One format's measurements."""
+
+    format: str
+    prefill_tokens_per_second: float
+    decode_tokens_per_second: float
+    divergence: float = Field(description="mean KL divergence from the file as shipped, nats a token")
+    perplexity_ratio: float
+    lossless: bool = Field(description="loses nothing measurable, by the bounds of this file")
+    answer_seconds: float
+
+
+class Choice(Value):
+    """The chosen file and why."""
+
+    machine: str
+    source_sha256: str
+    format: str
+    path: str
+    trials: tuple[Trial, ...]
+
+
+def choose(source: Path, source_sha256: str, folder: Path, *, wanted: str, threads: int) -> Choice:
+    """The weights file to load for `source`.
+
+    wanted: 'auto', 'as-shipped' or a name of FORMATS; folder: the cache, one subfolder a source file.
+    Raises ModelUnavailable when the conversion fails, StorageFull when the cache does not fit the disk.
+    """
+    machine = fingerprint_of_machine(threads)
+    shipped = Choice(machine=machine, source_sha256=source_sha256, format="as-shipped", path=str(source), trials=())
+    if wanted == "as-shipped" or (wanted == "auto" and source.stat().st_size > MAX_CONVERTED_BYTES):
+        return shipped
+    cache = folder / source_sha256[:16]
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise storage_error(error, cache) from error
+    if wanted != "auto":
+        path = cache / f"{wanted}.gguf"
+        if not path.is_file():
+            _child("convert", str(source), str(path), wanted)
+        return shipped.model_copy(update={"format": wanted, "path": str(path)})
+    record = cache / "choice.json"
+    try:
+        known = Choice.model_validate_json(record.read_text("utf-8"))
+        if known.machine == machine and known.source_sha256 == source_sha256 and Path(known.path).is_file():
+            return known
+    except (FileNotFoundError, ValidationError):
+        pass
+    trials = tuple(
+        Trial.model_validate(row) for row in json.loads(_child("measure", str(source), str(cache), str(threads)))
+    )
+    best = min((trial for trial in trials if trial.lossless), key=lambda trial: trial.answer_seconds)
+    path = source if best.format == "as-shipped" else cache / f"{best.format}.gguf"
+    for name in FORMATS:
+        if name != best.format:
+            (cache / f"{name}.gguf").unlink(missing_ok=True)
+    choice = shipped.model_copy(update={"format": best.format, "path": str(path), "trials": trials})
+    write_atomically(record, choice.model_dump_json(indent=1) + "\n")
+    return choice
+
+
+def fingerprint_of_machine(threads: int) -> str:
+    """What the speed of a format depends on: processor, threads and llama.cpp's version."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+        wanted = ("model name", "flags", "Features")
+        processor = "".join(sorted({line for line in lines if line.startswith(wanted)}))
+    except OSError:
+        processor = platform.processor()
+    from rag.types import sha256_text
+
+    return f"{sha256_text(processor)[:12]}-{threads}-{version('llama-cpp-python')}"
+
+
+def _child(*arguments: str) -> str:
+    environment = {**os.environ, "PYTHONPATH": str(Path(rag.__file__).parent.parent)}
+    done = subprocess.run(
+        [sys.executable, "-m", "rag.engine.weights", *arguments],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+        raise ModelUnavailable(
+            f"the weights could not be converted ({last}): set UNDERSTUDY_MODEL__WEIGHTS_FORMAT=as-shipped to use "
+            "the file as it is"
+        )
+    return done.stdout
+
+
+# --- the child's side ---
+
+
+def convert(source: Path, target: Path, name: str) -> None:
+    """Write `source` in another format; the file appears whole or not at all."""
+    import llama_cpp
+
+    silent = llama_cpp.llama_log_callback(lambda _level, _text, _data: None)
+    llama_cpp.llama_log_set(silent, ctypes.c_void_p(0))
+    temporary = target.with_suffix(".new")
+    parameters = llama_cpp.llama_model_quantize_default_params()
+    parameters.ftype = FORMATS[name]
+    parameters.allow_requantize = True
+    code = llama_cpp.llama_model_quantize(str(source).encode(), str(temporary).encode(), parameters)
+    if code != 0:
+        temporary.unlink(missing_ok=True)
+        raise SystemExit(f"llama_model_quantize returned {code} for {name}; is there space for {target}?")
+    temporary.replace(target)
+
+
+def measure(source: Path, cache: Path, threads: int) -> list[Trial]:
+    """Convert to every format, and measure each against the file as shipped."""
+    import contextlib
+
+    from rag.engine.llama import Llama
+
+    paths = {"as-shipped": source}
+    for name in FORMATS:
+        path = cache / f"{name}.gguf"
+        with contextlib.suppress(SystemExit):  # a format that llama.cpp cannot make of this file is not tried
+            convert(source, path, name)
+            paths[name] = path
+    models = {
+        name: Llama(path, context_tokens=PROMPT_TOKENS + ANSWER_TOKENS, threads=threads, gpu_layers=-1)
+        for name, path in paths.items()
+    }
+    reference = models["as-shipped"]
+    text = (Path(__file__).parent.parent / "prompts" / "calibration.md").read_text("utf-8")
+    tokens = reference.tokenize(text, special=False)[:PROMPT_TOKENS]
+    prefill = dict.fromkeys(models, float("inf"))
+    decode = dict.fromkeys(models, float("inf"))
+    for _ in range(ROUNDS):
+        for name, model in models.items():
+            first, rest = _time(model, tokens)
+            prefill[name], decode[name] = min(prefill[name], first), min(decode[name], rest)
+    expected = _log_softmax(reference.logits(tokens))
+    trials = []
+    for name, model in models.items():
+        divergence, ratio = _compare(expected, _log_softmax(model.logits(tokens)), tokens)
+        trials.append(
+            Trial(
+                format=name,
+                prefill_tokens_per_second=round(len(tokens) / prefill[name], 1),
+                decode_tokens_per_second=round(ANSWER_TOKENS / decode[name], 1),
+                divergence=divergence,
+                perplexity_ratio=ratio,
+                lossless=divergence <= MAX_DIVERGENCE and ratio <= 1 + MAX_PERPLEXITY_RISE,
+                answer_seconds=round(prefill[name] + decode[name], 4),
+            )
+        )
+    return trials
+
+
+def _time(model: Llama, tokens: list[int]) -> tuple[float, float]:
+    """Seconds of the prompt and of `ANSWER_TOKENS` further tokens."""
+    begin = time.perf_counter()
+    stream = model.generate([], tokens, max_tokens=ANSWER_TOKENS, temperature=0, seed=0, stopped=lambda: False)
+    next(stream, None)
+    first = time.perf_counter()
+    count = 1 + sum(1 for _ in stream)
+    seconds = time.perf_counter() - first
+    return first - begin, seconds * ANSWER_TOKENS / max(1, count - 1)
+
+
+def _log_softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    import numpy as np
+
+    logits -= logits.max(axis=1, keepdims=True)
+    logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    return logits
+
+
+def _compare(
+    expected: npt.NDArray[np.float32], found: npt.NDArray[np.float32], tokens: list[int]
+) -> tuple[float, float]:
+    """(mean KL divergence in nats, ratio of perplexities) of two (n, vocabulary) log-probability arrays."""
+    import numpy as np
+
+    divergence = float((np.exp(expected) * (expected - found)).sum(axis=1).mean())
+    rows, targets = np.arange(len(tokens) - 1), np.array(tokens[1:])
+    ratio = float(np.exp((expected[rows, targets] - found[rows, targets]).mean()))
+    return round(divergence, 6), round(ratio, 6)
+
+
+def main(arguments: list[str]) -> None:
+    """`convert SOURCE TARGET FORMAT` or `measure SOURCE CACHE THREADS` (prints the trials as JSON)."""
+    match arguments:
+        case ["convert", source, target, name]:
+            convert(Path(source), Path(target), name)
+        case ["measure", source, cache, threads]:
+            trials = measure(Path(source), Path(cache), int(threads))
+            sys.stdout.write(json.dumps([trial.model_dump() for trial in trials]))
+        case _:
+            raise SystemExit(main.__doc__)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
