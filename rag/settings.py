@@ -106,6 +106,7 @@ class AnswerSettings(Section):
     temperature: float = Field(0.0, ge=0, le=2, description="0 is deterministic")
     seed: int = Field(0, ge=0, description="for temperatures above 0")
     min_support: float = Field(0.6, gt=0, le=1, description="least support of a claim that gets a citation")
+    min_coverage: float = Field(0.5, ge=0, le=1, description="least share of the question that a cited passage covers")
     max_question_chars: int = Field(4000, ge=16, description="a longer question is refused")
 
 

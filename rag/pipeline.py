@@ -1,0 +1,379 @@
+"""One path from a question to a checked answer: `answer` consumes `stream`. Knows no HTTP and no class of an adapter.
+
+Streamed tokens are provisional; the closing event carries the checked answer, which replaces them.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from rag import context, grounding
+from rag.catalog import Catalog, Generation, check_compatible
+from rag.documents import DocumentStore
+from rag.errors import InvalidQuestion, RagError
+from rag.followup import standalone
+from rag.language import NAMES, detect
+from rag.prompt import answer_messages, fingerprint
+from rag.protocols import Embedder, Index, LanguageModel
+from rag.types import (
+    Answer,
+    Citation,
+    CitationEvent,
+    Document,
+    DomainInfo,
+    DoneEvent,
+    Event,
+    FieldType,
+    Filter,
+    Health,
+    MetadataValue,
+    Passage,
+    Piece,
+    Prompt,
+    Question,
+    RetrievalEvent,
+    RetrievalMode,
+    StageTiming,
+    TokenEvent,
+    Trace,
+    VerdictEvent,
+)
+
+ABSTAINED = "The documents do not answer this question."
+"""The text of an answer that abstains; the closest passages stand beside it."""
+
+MIN_CONTEXT_TOKENS = 48
+"""Less than two sentences of a passage is no ground for an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What bounds an answer; the fields are those of the settings' sections retrieval and answer."""
+
+    passages: int
+    mode: RetrievalMode
+    context_tokens: int
+    max_tokens: int
+    temperature: float
+    seed: int
+    min_support: float
+    min_coverage: float
+    max_question_chars: int
+    timeout_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class OpenDomain:
+    """A domain that is open for questions."""
+
+    generation: Generation
+    index: Index
+    documents: DocumentStore
+
+    def close(self) -> None:
+        """Release both stores."""
+        self.index.close()
+        self.documents.close()
+
+
+class Pipeline:
+    """Answers questions over the domains of one data directory. Thread-safe; blocking."""
+
+    def __init__(
+        self,
+        *,
+        catalog: Catalog,
+        embedder: Embedder,
+        model: LanguageModel,
+        open_index: Callable[[Generation], Index],
+        limits: Limits,
+    ) -> None:
+        """The pipeline owns embedder and model: `close` closes them."""
+        self._catalog = catalog
+        self._embedder = embedder
+        self._model = model
+        self._open_index = open_index
+        self._limits = limits
+        self._open: dict[str, OpenDomain] = {}
+        self._lock = threading.Lock()
+
+    # --- answering ---
+
+    def answer(self, question: Question, *, cancelled: Callable[[], bool] | None = None) -> Answer:
+        """The checked answer. Raises what `stream` raises."""
+        for event in self.stream(question, cancelled=cancelled):
+            if isinstance(event, DoneEvent):
+                return event.answer
+        raise AssertionError("a stream ends with DoneEvent or raises")
+
+    def stream(self, question: Question, *, cancelled: Callable[[], bool] | None = None) -> Iterator[Event]:
+        """Events in the order retrieval, token …, citation …, verdict, done.
+
+        Raises QuestionError before the first event; CorpusError and BackendError at any point.
+        """
+        clock = _Clock()
+        self._check(question)
+        domain = self._domain(question.domain)
+        _check_filter(question.filter, domain.generation.manifest.fields)
+        searched = standalone(question.text, question.earlier)
+        budget = self._budget(searched)
+        clock.lap("prepare")
+        found = self._search(domain, searched, question, clock)
+        yield RetrievalEvent(standalone_question=searched, passages=tuple(found))
+        used = context.fit(found, budget=budget, count_tokens=self._model.count_tokens)
+        messages = answer_messages(searched, used)
+        clock.lap("context")
+        draft, last = "", None
+        if used:
+            prompt = Prompt(
+                messages=messages,
+                max_tokens=self._limits.max_tokens,
+                temperature=self._limits.temperature,
+                seed=self._limits.seed,
+                stop=("\n\n", "\nQuestion:"),
+                timeout_seconds=self._limits.timeout_seconds,
+            )
+            for piece in self._model.generate(prompt, cancelled=cancelled):
+                draft += piece.text
+                last = piece
+                if piece.text:
+                    yield TokenEvent(text=piece.text)
+        clock.lap("generate")
+        verdict = grounding.check(
+            draft,
+            searched,
+            used,
+            min_support=self._limits.min_support,
+            min_coverage=self._limits.min_coverage,
+        )
+        citations = tuple(self._verified(domain, verdict.citations))
+        text = verdict.text if citations else ""
+        language = detect(question.text)
+        reason = "" if text else _reason(verdict.reason, language)
+        clock.lap("check")
+        for citation in citations:
+            yield CitationEvent(citation=citation)
+        yield VerdictEvent(abstained=not text, reason=reason)
+        card = self._model.card
+        trace = Trace(
+            standalone_question=searched,
+            rewritten=searched != question.text,
+            passages_used=len(used),
+            prompt_sha256=fingerprint(messages),
+            prompt_tokens=_count(last, "prompt_tokens"),
+            completion_tokens=_count(last, "completion_tokens"),
+            timings=clock.timings(),
+            model=card.name,
+            model_fingerprint=card.fingerprint,
+            embedder_fingerprint=self._embedder.fingerprint,
+            generation=domain.generation.manifest.generation,
+            draft=draft,
+        )
+        yield DoneEvent(
+            answer=Answer(
+                text=text or ABSTAINED,
+                abstained=not text,
+                reason=reason,
+                language=language,
+                citations=citations,
+                passages=tuple(found),
+                trace=trace,
+            )
+        )
+
+    def passages(self, question: Question, *, mode: RetrievalMode | None = None) -> list[Passage]:
+        """What retrieval finds, best first, without asking the model."""
+        self._check(question)
+        domain = self._domain(question.domain)
+        _check_filter(question.filter, domain.generation.manifest.fields)
+        return self._search(domain, standalone(question.text, question.earlier), question, _Clock(), mode=mode)
+
+    def document(self, domain: str, document_id: str) -> Document | None:
+        """A stored document with its whole text, or None."""
+        return self._domain(domain).documents.get(document_id)
+
+    # --- telling ---
+
+    def domains(self) -> list[DomainInfo]:
+        """Every stored domain, and whether it can be asked now."""
+        return [self._info(name) for name in self._catalog.domains()]
+
+    def health(self) -> Health:
+        """Whether questions can be answered now: the model is up and every domain opens and fits."""
+        checks = {"model": "ok", "index": "ok", "compatible": "ok"}
+        try:
+            self._model.card  # noqa: B018  # asking is the check
+        except RagError as error:
+            checks["model"] = str(error)
+        for info in self.domains():
+            if info.problem:
+                checks["index" if info.compatible else "compatible"] = info.problem
+        return Health(ready=all(state == "ok" for state in checks.values()), checks=checks)
+
+    def close(self) -> None:
+        """Release every domain, the embedder and the model."""
+        with self._lock:
+            domains, self._open = list(self._open.values()), {}
+        for domain in domains:
+            domain.close()
+        self._model.close()
+        self._embedder.close()
+
+    # --- parts ---
+
+    def _check(self, question: Question) -> None:
+        if not question.text.strip():
+            raise InvalidQuestion("the question is empty")
+        if len(question.text) > self._limits.max_question_chars:
+            raise InvalidQuestion(
+                f"the question has {len(question.text)} characters, at most {self._limits.max_question_chars} are "
+                "answered: ask something shorter"
+            )
+
+    def _domain(self, name: str) -> OpenDomain:
+        """The live generation of a domain, opened on first use; a newer generation replaces an older one."""
+        generation = self._catalog.live(name)
+        with self._lock:
+            known = self._open.get(name)
+            if known is not None:
+                if known.generation.manifest == generation.manifest:
+                    return known
+                del self._open[name]
+                known.close()
+            check_compatible(
+                generation.manifest,
+                embedder=self._embedder.name,
+                embedder_fingerprint=self._embedder.fingerprint,
+                chunker_fingerprint=None,
+            )
+            index = self._open_index(generation)
+            try:
+                documents = DocumentStore(generation.documents_path, writable=False)
+            except RagError:
+                index.close()
+                raise
+            self._open[name] = OpenDomain(generation, index, documents)
+            return self._open[name]
+
+    def _search(
+        self, domain: OpenDomain, text: str, question: Question, clock: _Clock, *, mode: RetrievalMode | None = None
+    ) -> list[Passage]:
+        vector = self._embedder.embed([text])[0]
+        clock.lap("embed")
+        found = domain.index.search(
+            vector=vector,
+            text=text,
+            limit=question.max_passages or self._limits.passages,
+            mode=mode or self._limits.mode,
+            filter=question.filter,
+        )
+        clock.lap("search")
+        return found
+
+    def _budget(self, question: str) -> int:
+        """Tokens for passages: as set, and never more than the model's context leaves beside question and answer.
+
+        Raises InvalidQuestion when the question alone leaves no room for them.
+        """
+        taken = self._model.prompt_tokens(answer_messages(question, ()))
+        left = self._model.card.context_tokens - taken - self._limits.max_tokens
+        if left < MIN_CONTEXT_TOKENS:
+            raise InvalidQuestion(
+                f"the question and its instructions take {taken} of the model's {self._model.card.context_tokens} "
+                "tokens, which leaves no room for passages: ask something shorter"
+            )
+        return min(self._limits.context_tokens, left)
+
+    def _verified(self, domain: OpenDomain, citations: tuple[Citation, ...]) -> Iterator[Citation]:
+        """Only citations whose quote stands in the stored text, exactly there."""
+        for citation in citations:
+            document = domain.documents.get(citation.document_id)
+            if (
+                document is not None
+                and document.text_sha256 == citation.text_sha256
+                and document.text[citation.char_start : citation.char_end] == citation.quote
+            ):
+                yield citation
+
+    def _info(self, name: str) -> DomainInfo:
+        problem, compatible = "", True
+        manifest = None
+        counts = (0, 0)
+        try:
+            manifest = self._catalog.live(name).manifest
+            domain = self._domain(name)
+            counts = domain.documents.counts()
+        except RagError as error:
+            problem, compatible = str(error), error.code != "incompatible_index"
+        return DomainInfo(
+            name=name,
+            title=manifest.title if manifest else "",
+            language=manifest.language if manifest else "",
+            documents=counts[0],
+            chunks=counts[1],
+            generation=manifest.generation if manifest else "",
+            embedder=manifest.embedder if manifest else "",
+            fields=manifest.fields if manifest else {},
+            compatible=compatible,
+            problem=problem,
+        )
+
+
+class _Clock:
+    """Wall time of named stages, one after the other."""
+
+    def __init__(self) -> None:
+        self._last = time.perf_counter()
+        self._stages: dict[str, float] = {}
+
+    def lap(self, stage: str) -> None:
+        """The time since the last lap belongs to `stage`."""
+        now = time.perf_counter()
+        self._stages[stage] = self._stages.get(stage, 0.0) + (now - self._last) * 1000
+        self._last = now
+
+    def timings(self) -> tuple[StageTiming, ...]:
+        """What was measured, in order, in milliseconds."""
+        return tuple(StageTiming(stage=name, milliseconds=round(ms, 3)) for name, ms in self._stages.items())
+
+
+def _reason(reason: str, language: str) -> str:
+    if language in ("en", "und"):
+        return reason
+    return f"{reason}; the question seems to be in {NAMES[language]}, the default models read English"
+
+
+def _count(piece: Piece | None, field: str) -> int:
+    value = getattr(piece, field) if piece is not None else None
+    return value or 0
+
+
+def _check_filter(filter: Filter, fields: Mapping[str, FieldType]) -> None:
+    """Raise InvalidQuestion for a condition on a field that is not filterable, or of another type."""
+    for condition in filter.conditions:
+        kind = fields.get(condition.field)
+        if kind is None:
+            known = ", ".join(sorted(fields)) or "none is declared in the corpus.toml of this domain"
+            raise InvalidQuestion(f"{condition.field!r} is no filterable field of this domain; filterable: {known}")
+        ranged = condition.gte is not None or condition.lte is not None
+        given = [condition.equals is not None, condition.any_of is not None, ranged]
+        if sum(given) != 1:
+            raise InvalidQuestion(f"the condition on {condition.field!r} needs one of equals, any_of, or gte/lte")
+        values: list[MetadataValue | None] = [condition.equals, condition.gte, condition.lte, *(condition.any_of or ())]
+        if ranged and kind in (FieldType.KEYWORD, FieldType.BOOL):
+            raise InvalidQuestion(f"{condition.field!r} is a {kind.value} field and has no range")
+        if any(value is not None and not _fits(value, kind) for value in values):
+            raise InvalidQuestion(f"the condition on {condition.field!r} needs values of type {kind.value}")
+
+
+def _fits(value: MetadataValue, kind: FieldType) -> bool:
+    match kind:
+        case FieldType.BOOL:
+            return isinstance(value, bool)
+        case FieldType.KEYWORD | FieldType.DATETIME:
+            return isinstance(value, str)
+        case FieldType.INTEGER | FieldType.FLOAT:
+            return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,68 @@
+"""Words and sentences with their offsets."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rag.lexical import content_words, normal, sentences, words
+
+
+def test_identifiers_numbers_and_contractions_are_one_word_each() -> None:
+    assert words("Alarm T-1042 at 3.5 bar, don't reset") == [
+        "alarm", "t-1042", "t", "1042", "at", "3.5", "bar", "don't", "don", "t", "reset",
+    ]  # fmt: skip
+
+
+def test_thousands_separators_accents_case_and_plural_do_not_tell_words_apart() -> None:
+    assert normal("34,229") == "34229"
+    assert normal("Röntgen’s") == "rontgen"
+    assert normal("Batteries") == "battery"
+    assert normal("valves") == "valve"
+    assert normal("glass") == "glass"
+    assert normal("1,2") == "1,2"
+
+
+def test_content_words_leave_out_the_common_ones_and_repeats() -> None:
+    assert content_words("What is the lead time of the pump, the pump P-214?") == [
+        "lead",
+        "time",
+        "pump",
+        "p-214",
+        "p",
+        "214",
+    ]
+
+
+def found(text: str) -> list[str]:
+    return [text[start:end] for start, end in sentences(text)]
+
+
+def test_sentences_end_at_full_stops_but_not_at_abbreviations_or_decimals() -> None:
+    assert found("Dr. Ito set 3.5 bar. The valve opened! It closed.") == [
+        "Dr. Ito set 3.5 bar.",
+        "The valve opened!",
+        "It closed.",
+    ]
+
+
+def test_a_wrapped_line_is_one_sentence_and_a_table_row_is_one_each() -> None:
+    assert found("The pump runs\nat night.\n| tag | bar |\n| P-1 | 3 |\n- first\n- second") == [
+        "The pump runs\nat night.",
+        "| tag | bar |",
+        "| P-1 | 3 |",
+        "- first",
+        "- second",
+    ]
+
+
+def test_ideographic_full_stops_end_sentences() -> None:
+    assert found("泵在夜间运行。阀门关闭。") == ["泵在夜间运行。", "阀门关闭。"]
+
+
+@given(st.text(alphabet=st.sampled_from("aB. \n|-。!?\U0001f600é\r\t1"), max_size=200))
+def test_sentences_are_in_order_trimmed_and_lose_only_white_space(text: str) -> None:
+    spans = list(sentences(text))
+    assert all(a < b for a, b in spans)
+    assert all(spans[i][1] <= spans[i + 1][0] for i in range(len(spans) - 1))
+    assert all(text[a:b] == text[a:b].strip() for a, b in spans)
+    kept = "".join("".join(text[a:b].split()) for a, b in spans)
+    assert kept == "".join(text.split())
