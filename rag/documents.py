@@ -75,6 +75,8 @@ class DocumentStore:
                 self._db = sqlite3.connect(uri, uri=True, check_same_thread=False, isolation_level=None)
                 self._db.execute("SELECT count(*) FROM documents").fetchone()
         except (sqlite3.Error, OSError) as error:
+            if hasattr(self, "_db"):
+                self._db.close()
             raise _failure(error, path) from error
 
     def close(self) -> None:

@@ -1,0 +1,16 @@
+"""What every test stands on: no model hub is dialled, and the caller's own settings do not reach the tests.
+
+Set before any library is imported, since they read these variables once. Knows no fixture of a single test.
+"""
+
+from __future__ import annotations
+
+import os
+
+for name in [name for name in os.environ if name.startswith("UNDERSTUDY_")]:
+    del os.environ[name]
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+# tokenizers warns when a process that has used its threads forks, as the engine's tests do
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
