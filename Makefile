@@ -1,0 +1,69 @@
+# One command each; every target first sets up what it needs in .venv, and a second call starts at once.
+# Settings of the product are environment variables (`.venv/bin/understudy config show`); those of this file:
+#   PYTHON=...   the interpreter to make .venv with (default: the first of 3.11, 3.12, 3.13 that works)
+#   SUITES=DIR   where `make bench` finds the suites
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+SHELL := /bin/sh
+
+export VENV ?= .venv
+export PYTHON
+STAMPS := $(VENV)/.stamps
+DATA := $(or $(UNDERSTUDY_DATA__DIRECTORY),data)
+UNDERSTUDY := $(VENV)/bin/understudy
+
+# The demo's questions; the second domain's last one has no answer in its documents.
+DEMO_MODEL_CHOICE ?= "What does a cascade of models save?"
+DEMO_PLANT ?= "How often is the filter changed?" "Who won the football match on Sunday?"
+
+.PHONY: help demo serve test check bench
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' Makefile
+
+# --- what the targets stand on -----------------------------------------------------------------
+
+$(STAMPS)/dev $(STAMPS)/run: $(STAMPS)/%: pyproject.toml constraints.txt scripts/setup.sh
+	@sh scripts/setup.sh $*
+	@mkdir -p $(STAMPS) && touch $@
+
+# `dev` includes all of `run`: demo after test installs nothing.
+INSTALLED := $(STAMPS)/$(if $(wildcard $(STAMPS)/dev),dev,run)
+
+# Once for a data directory: exports the embedder, picks the weights format by speed on this machine.
+$(DATA)/.prepared: constraints.txt | $(INSTALLED)
+	@$(VENV)/bin/python -m rag.build prepare
+	@mkdir -p $(DATA) && touch $@
+
+# --- the product -------------------------------------------------------------------------------
+
+# Exit status 3 says that a question was left unanswered: for the demo that is a right answer too.
+demo: $(DATA)/.prepared | $(INSTALLED) ## ingest the two sample corpora and print cited answers
+	@$(UNDERSTUDY) ingest apply corpora/model-choice --domain model-choice
+	@$(UNDERSTUDY) ingest apply corpora/plant --domain plant
+	@$(UNDERSTUDY) ask --domain model-choice $(DEMO_MODEL_CHOICE) || test $$? -eq 3
+	@$(UNDERSTUDY) ask --domain plant $(DEMO_PLANT) || test $$? -eq 3
+
+serve: $(DATA)/.prepared | $(INSTALLED) ## serve the API on loopback; the sample corpora come in where nothing is stored yet
+	@if ! ls $(DATA)/domains/*/current >/dev/null 2>&1; then \
+	  $(UNDERSTUDY) ingest apply corpora/model-choice --domain model-choice && \
+	  $(UNDERSTUDY) ingest apply corpora/plant --domain plant; fi
+	@exec $(UNDERSTUDY) serve
+
+bench: $(DATA)/.prepared | $(INSTALLED) ## measure over real corpora: make bench SUITES=DIR
+	@test -n "$(SUITES)" || { echo "bench: name the folder of the suites: make bench SUITES=DIR" >&2; exit 2; }
+	@test -d "$(SUITES)" || { echo "bench: $(SUITES) is no folder: make bench SUITES=DIR" >&2; exit 2; }
+	@for script in bench/ingest.py bench/retrieval.py bench/answers.py; do \
+	  SUITES="$(SUITES)" $(VENV)/bin/python $$script || exit; done
+
+# --- the code ----------------------------------------------------------------------------------
+
+test: $(STAMPS)/dev ## run all tests
+	@$(VENV)/bin/python -m pytest
+
+check: $(STAMPS)/dev ## style, types and import contracts
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports
