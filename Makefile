@@ -17,7 +17,7 @@ UNDERSTUDY := $(VENV)/bin/understudy
 DEMO_MODEL_CHOICE ?= "What does a cascade of models save?"
 DEMO_PLANT ?= "How often is the filter changed?" "Who won the football match on Sunday?"
 
-.PHONY: help demo serve test check bench
+.PHONY: help demo serve test check bench suites
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' Makefile
@@ -51,11 +51,13 @@ serve: $(DATA)/.prepared | $(INSTALLED) ## serve the API on loopback; the sample
 	  $(UNDERSTUDY) ingest apply corpora/plant --domain plant; fi
 	@exec $(UNDERSTUDY) serve
 
-bench: $(DATA)/.prepared | $(INSTALLED) ## measure over real corpora: make bench SUITES=DIR
-	@test -n "$(SUITES)" || { echo "bench: name the folder of the suites: make bench SUITES=DIR" >&2; exit 2; }
-	@test -d "$(SUITES)" || { echo "bench: $(SUITES) is no folder: make bench SUITES=DIR" >&2; exit 2; }
+bench: suites $(DATA)/.prepared | $(INSTALLED) ## measure over real corpora: make bench SUITES=DIR
 	@for script in bench/ingest.py bench/retrieval.py bench/answers.py; do \
 	  SUITES="$(SUITES)" $(VENV)/bin/python $$script || exit; done
+
+suites:
+	@test -n "$(SUITES)" || { echo "bench: name the folder of the suites: make bench SUITES=DIR" >&2; exit 2; }
+	@test -d "$(SUITES)" || { echo "bench: $(SUITES) is no folder: make bench SUITES=DIR" >&2; exit 2; }
 
 # --- the code ----------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """What the core asks of the world: three protocols. Every implementation passes one contract suite.
 
-`tests/contracts/` holds one suite per protocol; it runs on the fakes of `tests/fakes.py` and on the
+`tests/contracts/` holds one suite per protocol; it runs on the fakes of `tests/fakes/` and on the
 real adapters alike.
 """
 

@@ -118,5 +118,5 @@ if ! installed torch; then
 fi
 
 echo "setup: installing into $VENV"
-"$python" -m pip install --quiet --disable-pip-version-check -c constraints.txt -e "$target" ||
+"$python" -m pip install -qq --disable-pip-version-check -c constraints.txt -e "$target" ||
     stop "pip could not install: see its message above, mend that, and call make again (what was built is kept)."
