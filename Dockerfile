@@ -3,7 +3,7 @@
 #   docker build -t understudy .
 #   docker build -t understudy --build-arg PIP_EXTRA_INDEX_URL=<an index with CPU builds of torch> .
 #
-# Without such an index (or PIP_FIND_LINKS) pip takes torch's default build: it works, and on x86-64 its GPU libraries
+# Without such an index (or PIP_FIND_LINKS) pip takes torch's default build: it works, and its GPU libraries
 # make the image gigabytes larger.
 
 # --- build: a compiler, and one virtual environment ----------------------------------------------

@@ -52,8 +52,8 @@ serve: $(DATA)/.prepared | $(INSTALLED) ## serve the API on loopback; the sample
 	@exec $(UNDERSTUDY) serve
 
 bench: suites $(DATA)/.prepared | $(INSTALLED) ## measure over real corpora: make bench SUITES=DIR
-	@for script in bench/ingest.py bench/retrieval.py bench/answers.py; do \
-	  SUITES="$(SUITES)" $(VENV)/bin/python $$script || exit; done
+	@for part in ingest retrieval answers; do \
+	  $(VENV)/bin/python -m bench.$$part --suites "$(SUITES)" || exit; done
 
 suites:
 	@test -n "$(SUITES)" || { echo "bench: name the folder of the suites: make bench SUITES=DIR" >&2; exit 2; }

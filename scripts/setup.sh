@@ -100,7 +100,7 @@ if ! installed llama-cpp-python; then
 fi
 
 # The pin keeps a newer GPU build from coming by accident. Where pip finds a CPU build of the same version
-# ("2.13.0+cpu") it ranks above the default one and is taken; on x86-64 Linux the default one brings gigabytes of
+# ("2.13.0+cpu") it ranks above the default one and is taken; on Linux the default one brings gigabytes of
 # GPU libraries. CPU builds are made for each Python version, so there may be one for 3.11 and none for 3.13.
 if ! installed torch; then
     report=$("$python" -m pip install --quiet --dry-run --no-deps --ignore-installed --report - \
@@ -108,7 +108,7 @@ if ! installed torch; then
     case "$report" in
         "" | *'"version": "'*'+cpu"'*) ;;
         *)
-            if [ "$(uname -sm)" = "Linux x86_64" ]; then
+            if [ "$(uname -s)" = Linux ]; then
                 echo "setup: pip finds no CPU build of torch $(pinned torch) for $("$python" -V), so the default build" \
                     "comes, with gigabytes of GPU libraries; to avoid that, stop here and name a folder or an index" \
                     "with CPU builds in PIP_FIND_LINKS or PIP_EXTRA_INDEX_URL, or another Python: make PYTHON=..."
