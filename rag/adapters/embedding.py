@@ -1,8 +1,9 @@
 """Texts to unit vectors: a sentence-transformers model, run by OpenVINO or torch. Knows no index.
 
-sentence-transformers loads a model, torch exports it, OpenVINO converts it, once. From then on the graph is run by `openvino` and
-tokenized by `tokenizers`, so that neither torch nor transformers is imported in the service: that import takes longer
-than the rest of a start. Models that are more than transformer, mean or CLS pooling and normalisation run in torch.
+sentence-transformers loads a model, torch exports it, OpenVINO converts it, once. From then on the graph is run by
+`openvino` and tokenized by `tokenizers`, so that neither torch nor transformers is imported in the service: that
+import takes longer than the rest of a start. Models that are more than transformer, mean or CLS pooling and
+normalisation run in torch.
 """
 
 from __future__ import annotations

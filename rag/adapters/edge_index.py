@@ -1,0 +1,269 @@
+"""The embedded index: Qdrant Edge, one shard in this process. Knows no domain and no generation.
+
+Dense vectors and BM25 are asked in one batch; how the two rankings become one is rag.fusion's. `rrf` is one engine
+query that fuses by reciprocal ranks itself. Searching is by brute force until `optimize` builds a graph, which pays
+from some ten thousand points on.
+"""
+
+from __future__ import annotations
+
+import errno
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import qdrant_edge as edge
+
+from rag.adapters.points import DENSE, DEPTH, SPARSE, payload_of, ranked, to_passage
+from rag.adapters.sparse import Bm25Encoder
+from rag.errors import CorpusError, IncompatibleIndex, IndexLocked, IndexUnavailable, StorageFull
+from rag.protocols import EVERYTHING, IndexedChunk, Vectors
+from rag.types import Condition, FieldType, Filter, Passage, RetrievalMode
+
+OPTIMIZE_FROM = 20_000
+"""Points. Below, brute force answers in about a millisecond; building the graph for 10,000 takes two seconds."""
+
+FIELD_INDEX = {
+    FieldType.KEYWORD: edge.PayloadSchemaType.Keyword,
+    FieldType.INTEGER: edge.PayloadSchemaType.Integer,
+    FieldType.FLOAT: edge.PayloadSchemaType.Float,
+    FieldType.DATETIME: edge.PayloadSchemaType.Datetime,
+    FieldType.BOOL: edge.PayloadSchemaType.Bool,
+}
+
+
+class EdgeIndex:
+    """One shard. Thread-safe; one process at a time."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        dimensions: int,
+        fields: Mapping[str, FieldType],
+        create: bool,
+    ) -> None:
+        """Open the shard in `folder`; `create` makes it where there is none.
+
+        Raises IndexLocked, IncompatibleIndex, StorageFull, CorpusError (missing or damaged).
+        """
+        self._folder = folder
+        self._bm25 = Bm25Encoder()
+        self._lock = threading.Lock()
+        self._shard: edge.EdgeShard | None = None
+        self._fields = dict(fields)
+        with self._errors():
+            if (folder / "edge_config.json").exists() or any(folder.glob("segments/*")):
+                shard = edge.EdgeShard.load(str(folder), _config(dimensions))
+            elif create:
+                folder.mkdir(parents=True, exist_ok=True)
+                shard = edge.EdgeShard.create(str(folder), _config(dimensions))
+            else:
+                raise CorpusError(f"there is no index in {folder}: delete the domain and ingest it again")
+        self._shard = shard
+        if create:
+            self._index_fields()
+
+    # --- writing ---
+
+    def upsert(self, chunks: Sequence[IndexedChunk]) -> None:
+        """Insert or replace by id; in the write-ahead log when this returns."""
+        points = [
+            edge.Point(
+                chunk.id,
+                {DENSE: chunk.vector.tolist(), SPARSE: _sparse(self._bm25.document(chunk.search_text))},
+                payload_of(chunk),
+            )
+            for chunk in chunks
+        ]
+        if points:
+            with self._errors():
+                self._open().update(edge.UpdateOperation.upsert_points(points))
+
+    def delete_documents(self, document_ids: Sequence[str]) -> int:
+        """Remove every chunk of these documents; the number of chunks removed."""
+        if not document_ids:
+            return 0
+        chosen = Filter(documents=tuple(document_ids))
+        with self._errors():
+            count = self.count(chosen)
+            if count:
+                self._open().update(edge.UpdateOperation.delete_points_by_filter(_filter(chosen) or edge.Filter()))
+        return count
+
+    def delete_chunks(self, ids: Sequence[str]) -> None:
+        """Remove chunks by id; unknown ids are ignored."""
+        if ids:
+            with self._errors():
+                self._open().update(edge.UpdateOperation.delete_points(list(ids)))
+
+    def optimize(self) -> None:
+        """Build search structures where the shard is large enough for them to pay."""
+        with self._errors():
+            if self.count() >= OPTIMIZE_FROM:
+                self._open().optimize()
+            self._open().flush()
+
+    # --- reading ---
+
+    def search(
+        self, *, vector: Vectors, text: str, limit: int, mode: RetrievalMode = RetrievalMode.HYBRID, filter: Filter
+    ) -> list[Passage]:
+        """At most `limit` passages, best first; see rag.protocols.Index."""
+        chosen = _filter(filter)
+        dense = edge.Query.Nearest(vector.tolist(), using=DENSE)
+        words = self._bm25.query(text)
+        lexical = edge.Query.Nearest(_sparse(words), using=SPARSE) if words[0] else None
+        depth = max(DEPTH, limit)
+        with self._errors():
+            shard = self._open()
+            if mode is RetrievalMode.RRF and lexical is not None:
+                return self._reciprocal(shard, dense, lexical, chosen, limit)
+            found_dense: list[edge.ScoredPoint] = []
+            found_lexical: list[edge.ScoredPoint] = []
+            if mode is not RetrievalMode.BM25:
+                found_dense = shard.query(edge.QueryRequest(limit=depth, query=dense, filter=chosen))
+            if mode is not RetrievalMode.DENSE and lexical is not None:
+                vectors = [DENSE] if mode is RetrievalMode.HYBRID else False
+                request = edge.QueryRequest(limit=depth, query=lexical, filter=chosen, with_vector=vectors)
+                found_lexical = shard.query(request)
+            scores_dense = {str(hit.id): hit.score for hit in found_dense}
+            scores_lexical = {str(hit.id): hit.score for hit in found_lexical}
+            if mode is RetrievalMode.HYBRID:
+                for hit in found_lexical:
+                    if str(hit.id) not in scores_dense:
+                        scores_dense[str(hit.id)] = float(np.dot(_dense_of(hit), vector))
+            order = ranked(mode, scores_dense, scores_lexical)[: limit + 8]
+            return self._passages(shard, order, scores_dense, scores_lexical, limit)
+
+    def count(self, filter: Filter = EVERYTHING) -> int:
+        """Exact number of chunks that the filter admits."""
+        with self._errors():
+            return self._open().count(edge.CountRequest(exact=True, filter=_filter(filter)))
+
+    def close(self) -> None:
+        """Flush and release the shard."""
+        with self._lock:
+            shard, self._shard = self._shard, None
+        if shard is not None:
+            with self._errors():
+                shard.close()
+
+    # --- parts ---
+
+    def _reciprocal(
+        self, shard: edge.EdgeShard, dense: edge.Query, lexical: edge.Query, chosen: edge.Filter | None, limit: int
+    ) -> list[Passage]:
+        hits = shard.query(
+            edge.QueryRequest(
+                limit=limit,
+                query=cast("edge.Fusion", edge.Fusion.Rrf(k=60)),  # a variant of it, though not typed so
+                prefetches=[
+                    edge.Prefetch(limit=DEPTH, query=dense, filter=chosen),
+                    edge.Prefetch(limit=DEPTH, query=lexical, filter=chosen),
+                ],
+            )
+        )
+        return self._passages(shard, [(str(hit.id), hit.score) for hit in hits], {}, {}, limit)
+
+    def _passages(
+        self,
+        shard: edge.EdgeShard,
+        order: Sequence[tuple[str, float]],
+        dense: Mapping[str, float],
+        lexical: Mapping[str, float],
+        limit: int,
+    ) -> list[Passage]:
+        records = {str(r.id): r.payload or {} for r in shard.retrieve([key for key, _ in order], True, False)}
+        passages = [
+            to_passage(records[key], score, dense.get(key), lexical.get(key)) for key, score in order if key in records
+        ]
+        passages.sort(key=lambda p: (-p.score, p.document_id, p.start))
+        return passages[:limit]
+
+    def _index_fields(self) -> None:
+        with self._errors():
+            kinds = {"document_id": FieldType.KEYWORD} | {f"metadata.{n}": kind for n, kind in self._fields.items()}
+            for key, kind in kinds.items():
+                self._open().update(edge.UpdateOperation.create_field_index(key, FIELD_INDEX[kind]))
+
+    def _open(self) -> edge.EdgeShard:
+        shard = self._shard
+        if shard is None:
+            raise IndexUnavailable(f"the index in {self._folder} was closed")
+        return shard
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """The engine's exceptions as ours: it raises bare `Exception` with a message."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise self._full() from error
+            raise CorpusError(f"cannot use {self._folder}: {error.strerror}; check owner and permissions") from error
+        except Exception as error:
+            if type(error) is not Exception:  # the engine raises the bare class; anything finer is not the engine's
+                raise
+            message = str(error)
+            if "WouldBlock" in message or "lock" in message.lower():
+                raise IndexLocked(
+                    f"another process holds the index in {self._folder}: stop it (a running `understudy serve`, an "
+                    "ingestion), or use a Qdrant server (UNDERSTUDY_INDEX__BACKEND=server), which many can share"
+                ) from error
+            if "No space left" in message or "ENOSPC" in message:
+                raise self._full() from error
+            if "dimension" in message.lower() or "incompatible" in message.lower():
+                raise IncompatibleIndex(
+                    f"the index in {self._folder} holds vectors of another length than the embedder makes "
+                    f"({message[:200]}): set UNDERSTUDY_EMBEDDER__MODEL back, or delete the domain and ingest it again"
+                ) from error
+            raise IndexUnavailable(f"the index in {self._folder} failed: {message[:300]}") from error
+
+    def _full(self) -> StorageFull:
+        return StorageFull(f"no space left for {self._folder}: free some, or set UNDERSTUDY_DATA__DIRECTORY elsewhere")
+
+
+def _config(dimensions: int) -> edge.EdgeConfig:
+    return edge.EdgeConfig(
+        vectors={DENSE: edge.EdgeVectorParams(size=dimensions, distance=edge.Distance.Dot)},
+        sparse_vectors={SPARSE: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)},
+    )
+
+
+def _sparse(weights: tuple[list[int], list[float]]) -> edge.SparseVector:
+    return edge.SparseVector(indices=weights[0], values=weights[1])
+
+
+def _filter(filter: Filter) -> edge.Filter | None:
+    conditions: list[Any] = [_condition(condition) for condition in filter.conditions]
+    if filter.documents is not None:
+        conditions.append(edge.FieldCondition("document_id", match=edge.MatchAny(list(filter.documents))))
+    return edge.Filter(must=conditions) if conditions else None
+
+
+def _condition(condition: Condition) -> edge.FieldCondition:
+    key = f"metadata.{condition.field}"
+    if condition.any_of is not None:
+        return edge.FieldCondition(key, match=edge.MatchAny(cast("list[str]", list(condition.any_of))))
+    if (value := condition.equals) is not None:
+        if isinstance(value, float):
+            return edge.FieldCondition(key, range=edge.RangeFloat(gte=value, lte=value))
+        return edge.FieldCondition(key, match=edge.MatchValue(value))
+    low, high = condition.gte, condition.lte
+    if isinstance(low, str) or isinstance(high, str):
+        return edge.FieldCondition(key, range=edge.RangeDateTime(gte=_text(low), lte=_text(high)))
+    return edge.FieldCondition(key, range=edge.RangeFloat(gte=low, lte=high))
+
+
+def _dense_of(hit: edge.ScoredPoint) -> Vectors:
+    """(d,) float32 of a hit that was asked for with its dense vector."""
+    held = cast("dict[str, list[float]]", hit.vector)
+    return np.asarray(held[DENSE], np.float32)
+
+
+def _text(bound: float | str | None) -> str | None:
+    return None if bound is None else str(bound)

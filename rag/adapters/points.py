@@ -1,0 +1,49 @@
+"""What both indexes agree on: names of the vectors, the payload of a point, and how candidates are ranked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from rag.fusion import combine
+from rag.protocols import IndexedChunk
+from rag.types import Passage, RetrievalMode
+
+DENSE, SPARSE = "dense", "bm25"
+DEPTH = 100
+"""Candidates of each ranking that are fused."""
+
+
+def payload_of(chunk: IndexedChunk) -> dict[str, Any]:
+    """What is stored beside a chunk's vectors: all that its passage shows."""
+    return {
+        "document_id": chunk.document_id,
+        "title": chunk.title,
+        "heading": chunk.chunk.heading,
+        "text": chunk.chunk.text,
+        "start": chunk.chunk.start,
+        "end": chunk.chunk.end,
+        "text_sha256": chunk.text_sha256,
+        "metadata": chunk.metadata,
+    }
+
+
+def to_passage(payload: Mapping[str, Any], score: float, dense: float | None, bm25: float | None) -> Passage:
+    """The passage of a stored payload."""
+    return Passage(**payload, score=round(score, 6), dense_score=dense, bm25_score=bm25)
+
+
+def ranked(mode: RetrievalMode, dense: Mapping[str, float], bm25: Mapping[str, float]) -> list[tuple[str, float]]:
+    """(id, score) best first, of what either ranking found."""
+    if mode is RetrievalMode.HYBRID:
+        keys = list(dict.fromkeys([*dense, *bm25]))
+        scores = combine(
+            np.array([dense.get(key, 0.0) for key in keys], np.float64),
+            np.array([bm25.get(key, 0.0) for key in keys], np.float64),
+        )
+        pairs = list(zip(keys, scores.tolist(), strict=True))
+    else:
+        pairs = list((bm25 if mode is RetrievalMode.BM25 or not dense else dense).items())
+    return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))

@@ -1,0 +1,39 @@
+"""Texts to BM25 weights, offline, by Qdrant Edge's encoder: the same for the embedded index and for a server.
+
+English stop words and stemming, accents folded; words of any other language are kept as they are, so that names,
+identifiers and other scripts are still found by their words.
+"""
+
+from __future__ import annotations
+
+import qdrant_edge as edge
+
+Weights = tuple[list[int], list[float]]
+"""(indices, values) of a sparse vector."""
+
+
+class Bm25Encoder:
+    """Stateless; document frequencies live in the index (modifier IDF)."""
+
+    def __init__(self) -> None:
+        self._model = edge.Bm25(edge.Bm25Config(language="english", ascii_folding=True, avg_len=AVERAGE_WORDS))
+
+    def document(self, text: str) -> Weights:
+        """Term weights of a passage."""
+        return _weights(self._model.embed_document(_clean(text)))
+
+    def query(self, text: str) -> Weights:
+        """Terms of a question, each once; empty for a question of stop words."""
+        return _weights(self._model.embed_query(_clean(text)))
+
+
+AVERAGE_WORDS = 100.0
+"""Words of a typical chunk after stop words, for BM25's length normalisation."""
+
+
+def _weights(vector: edge.SparseVector) -> Weights:
+    return list(vector.indices), list(vector.values)
+
+
+def _clean(text: str) -> str:
+    return text.encode("utf-8", "replace").decode("utf-8")

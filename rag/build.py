@@ -1,0 +1,184 @@
+"""Settings to a running pipeline: the only file that names every class.
+
+python -m rag.build prepare     make once what a first start would wait for: embedder export, weights format
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+from rag.catalog import Catalog, Generation
+from rag.errors import IncompatibleIndex, RagError
+from rag.pipeline import Limits, Pipeline
+from rag.protocols import Embedder, Index, LanguageModel
+from rag.settings import Settings, load
+from rag.types import RetrievalMode
+
+
+def silence_telemetry() -> None:
+    """Tell every dependency, before it is imported, to report nothing and to dial nothing."""
+    quiet = {
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "DO_NOT_TRACK": "1",
+        "ANONYMIZED_TELEMETRY": "False",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "OPENVINO_TELEMETRY_DISABLED": "1",
+        "CI": os.environ.get("CI", "true"),  # openvino_telemetry's own opt-out: it reports nothing in CI
+    }
+    for name, value in quiet.items():
+        os.environ.setdefault(name, value)
+
+
+def open_catalog(settings: Settings) -> Catalog:
+    """The domains under the data directory."""
+    return Catalog(settings.data.directory)
+
+
+def open_embedder(settings: Settings) -> Embedder:
+    """The embedder that the settings name. Raises ModelUnavailable."""
+    silence_telemetry()
+    from rag.adapters.embedding import open_embedder as open_sentence_embedder
+
+    return open_sentence_embedder(
+        settings.embedder.model,
+        backend=settings.embedder.backend,
+        cache=settings.data.directory / "models",
+        batch_tokens=settings.embedder.batch_tokens,
+        threads=settings.embedder.threads,
+        offline=settings.network.offline,
+    )
+
+
+def open_index(settings: Settings, generation: Generation, *, create: bool) -> Index:
+    """The index of a generation, on the backend that the settings name; `create` makes it where it is not there."""
+    manifest = generation.manifest
+    if manifest.backend != settings.index.backend:
+        raise IncompatibleIndex(
+            f"domain {manifest.domain!r} lives on backend {manifest.backend!r}, the settings name "
+            f"{settings.index.backend!r}: set UNDERSTUDY_INDEX__BACKEND back, or ingest the domain again"
+        )
+    if settings.index.backend == "edge":
+        from rag.adapters.edge_index import EdgeIndex
+
+        return EdgeIndex(generation.shard_path, dimensions=manifest.dimensions, fields=manifest.fields, create=create)
+    from rag.adapters.qdrant_index import QdrantIndex, connect
+
+    client = connect(
+        settings.index.url,
+        api_key=settings.index.api_key.get_secret_value(),
+        grpc=settings.index.grpc,
+        timeout_seconds=settings.index.timeout_seconds,
+    )
+    return QdrantIndex(
+        client,
+        domain=manifest.domain,
+        generation=manifest.generation,
+        dimensions=manifest.dimensions,
+        fields=manifest.fields,
+        shard_number=settings.index.shard_number,
+        replication_factor=settings.index.replication_factor,
+        create=create,
+    )
+
+
+def open_model(settings: Settings) -> LanguageModel:
+    """The language model that the settings name. Raises ModelUnavailable."""
+    if settings.model.provider == "openai":
+        from rag.adapters.openai_model import OpenAIModel
+
+        return OpenAIModel(
+            base_url=settings.model.base_url,
+            api_key=settings.model.api_key.get_secret_value(),
+            model=settings.model.name,
+            context_tokens=settings.model.context_tokens,
+            timeout_seconds=settings.model.timeout_seconds,
+            retries=settings.model.retries,
+        )
+    from rag.adapters.llama_model import LlamaModel
+    from rag.adapters.model_files import resolve
+    from rag.engine.weights import choose
+
+    cache = settings.data.directory / "models"
+    file = resolve(settings.model.name, cache=cache, template=settings.model.template)
+    threads = settings.model.threads or len(os.sched_getaffinity(0))
+    weights = choose(file.path, file.sha256, cache / "weights", wanted=settings.model.weights_format, threads=threads)
+    parts = ("llama/1", file.sha256, weights.format, file.template, version("llama-cpp-python"))
+    return LlamaModel(
+        Path(weights.path),
+        name=file.name,
+        template=file.template,
+        context_tokens=min(settings.model.context_tokens, file.context_tokens or settings.model.context_tokens),
+        threads=threads,
+        gpu_layers=settings.model.gpu_layers,
+        max_waiting=settings.model.max_waiting,
+        fingerprint=hashlib.sha256("\x1f".join(parts).encode()).hexdigest(),
+        licence=file.licence,
+        weights_format=weights.format,
+    )
+
+
+def build_pipeline(settings: Settings) -> Pipeline:
+    """Everything, wired. The model loads in its own process while the embedder loads here."""
+    model = open_model(settings)
+    try:
+        embedder = open_embedder(settings)
+    except BaseException:
+        model.close()
+        raise
+    return Pipeline(
+        catalog=open_catalog(settings),
+        embedder=embedder,
+        model=model,
+        open_index=lambda generation: open_index(settings, generation, create=False),
+        limits=Limits(
+            passages=settings.retrieval.passages,
+            mode=RetrievalMode(settings.retrieval.mode),
+            context_tokens=settings.answer.context_tokens,
+            max_tokens=settings.answer.max_tokens,
+            temperature=settings.answer.temperature,
+            seed=settings.answer.seed,
+            min_support=settings.answer.min_support,
+            min_coverage=settings.answer.min_coverage,
+            max_question_chars=settings.answer.max_question_chars,
+            timeout_seconds=settings.model.timeout_seconds,
+        ),
+    )
+
+
+def prepare(settings: Settings) -> None:
+    """Make once what a first start would wait for, saying so line by line."""
+    begin = time.monotonic()
+    embedder = open_embedder(settings)
+    embedder.close()
+    print(f"embedder {embedder.name}: {embedder.dimensions} dimensions, ready ({time.monotonic() - begin:.1f} s)")
+    begin = time.monotonic()
+    model = open_model(settings)
+    card = model.card
+    model.close()
+    print(
+        f"model {card.name}: weights {card.weights_format}, {card.context_tokens} tokens of context, on {card.device} "
+        f"({time.monotonic() - begin:.1f} s)"
+    )
+
+
+def main(arguments: list[str]) -> int:
+    """`prepare`; exit status 2 with one sentence when something is missing."""
+    if arguments != ["prepare"]:
+        print("usage: python -m rag.build prepare", file=sys.stderr)
+        return 2
+    try:
+        prepare(load())
+    except RagError as error:
+        print(f"prepare: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
