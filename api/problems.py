@@ -1,0 +1,143 @@
+"""Errors as RFC 9457 problems: the one map from what went wrong to what a caller is told. Knows no route.
+
+A caller learns the status, a code that never changes its name, one sentence and the request's id; what
+nobody raised on purpose is logged with its traceback and told without internals.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from http import HTTPStatus
+from typing import Any
+
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, SerializationException
+from pydantic import Field
+
+from api.logs import request_id
+from rag.errors import BackendError, CorpusError, ModelBusy, QuestionError, RagError, UnknownDomain
+from rag.types import Value
+
+MEDIA_TYPE = "application/problem+json"
+
+BUSY_SECONDS = 1.0
+"""Retry-After of a failure that names no wait of its own: about one question by the packaged model on two cores."""
+
+CODES = {
+    400: "invalid_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "body_too_large",
+    415: "unsupported_media_type",
+    500: "internal",
+    503: "unavailable",
+}
+"""Codes of the problems that HTTP itself has; those of `rag.errors` bring their own."""
+
+log = logging.getLogger("understudy.api")
+
+
+class FieldProblem(Value):
+    """What is wrong with one field of a request's body."""
+
+    field: str = Field(description="path of the field, joined by dots")
+    message: str
+
+
+class Problem(Value):
+    """An error, as RFC 9457 has it."""
+
+    type: str = Field(description="urn:understudy:problem: and the code")
+    title: str = Field(description="the status in words")
+    status: int = Field(ge=400, le=599)
+    detail: str = Field(description="what happened and what to do about it, in one sentence")
+    code: str = Field(description="what kind of error it is; codes are added, never renamed")
+    request_id: str = Field(description="as in the X-Request-ID header and the server's log")
+    errors: tuple[FieldProblem, ...] = Field((), description="for a body that does not fit: each field that is wrong")
+
+
+class MediaTypeRefused(HTTPException):
+    """The body is not declared to be JSON."""
+
+    status_code = 415
+
+
+def status_of(error: RagError) -> int:
+    """The HTTP status of an error raised on purpose: 4xx the caller's, 500 the operator's, 503 may pass."""
+    match error:
+        case UnknownDomain():
+            return 404
+        case QuestionError():
+            return 400
+        case CorpusError():
+            return 500
+        case BackendError():
+            return 503
+        case _:
+            return 500
+
+
+def retry_after(error: RagError) -> int:
+    """Whole seconds after which another try makes sense, at least 1."""
+    return max(1, math.ceil(error.retry_after if isinstance(error, ModelBusy) else BUSY_SECONDS))
+
+
+def describe(error: Exception, *, identity: str) -> Problem:
+    """The problem that a caller is told of `error`. Logs what nobody raised on purpose."""
+    if isinstance(error, RagError):
+        return _problem(status_of(error), error.code, str(error), identity)
+    if isinstance(error, SerializationException):
+        return _problem(400, CODES[400], "the body is no valid JSON in UTF-8", identity)
+    if isinstance(error, HTTPException) and error.status_code < 500:
+        return _http_problem(error, identity)
+    log.error("unexpected error", exc_info=error, extra={"fields": {"request_id": identity}})
+    detail = f"something went wrong here that is no fault of the request; the server's log has it under {identity}"
+    return _problem(500, CODES[500], detail, identity)
+
+
+def respond(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """The exception handler of the whole application."""
+    problem = describe(error, identity=request_id(request.scope))
+    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    headers = {name: value for name, value in headers.items() if name.lower() in ("allow", "retry-after")}
+    if problem.status == 503 and isinstance(error, RagError):
+        headers["Retry-After"] = str(retry_after(error))
+    body = problem.model_dump_json().encode()
+    return Response(body, status_code=problem.status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def _problem(status: int, code: str, detail: str, identity: str, errors: tuple[FieldProblem, ...] = ()) -> Problem:
+    return Problem(
+        type=f"urn:understudy:problem:{code}",
+        title=HTTPStatus(status).phrase,
+        status=status,
+        detail=detail,
+        code=code,
+        request_id=identity,
+        errors=errors,
+    )
+
+
+def _http_problem(error: HTTPException, identity: str) -> Problem:
+    """Litestar's own refusals, in this house's words."""
+    status = error.status_code
+    errors = _fields(error.extra) if status == 400 else ()
+    detail = {
+        400: "the body does not fit: " + "; ".join(f"{item.field}: {item.message}" for item in errors),
+        404: "there is nothing at this path; /schema lists every path",
+        405: "this path does not take this method; /schema lists what it takes",
+        413: "the body is larger than this server reads (setting UNDERSTUDY_SERVER__MAX_BODY_BYTES)",
+        415: "the body must be JSON: send Content-Type: application/json",
+    }.get(status, error.detail)
+    if status == 400 and not errors:
+        detail = "the body is no valid JSON in UTF-8"
+    return _problem(status, CODES.get(status, "refused"), detail, identity, errors)
+
+
+def _fields(extra: Any) -> tuple[FieldProblem, ...]:
+    """Litestar's list of validation errors; a message says what is expected and never repeats the value."""
+    if not isinstance(extra, list):
+        return ()
+    found = [item for item in extra if isinstance(item, dict)]
+    return tuple(FieldProblem(field=str(item.get("key", "body")), message=str(item["message"])) for item in found)

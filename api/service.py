@@ -1,0 +1,111 @@
+"""What the controllers ask of: the pipeline while it is built, served and closed. Knows no route.
+
+The pipeline blocks, so the event loop only ever waits: answers go through the queue, everything else through
+a small executor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from api.queue import AnswerQueue, Ticket
+from rag.errors import BackendError, CorpusError, ModelBusy, RagError
+from rag.pipeline import Pipeline
+from rag.settings import Settings
+from rag.types import Event, Health, Question
+
+T = TypeVar("T")
+
+LOOKUPS = 2
+"""Threads that search and list: embedding has one owner, so that more would only wait inside it."""
+
+LOOKUP_SECONDS = 0.1
+"""Upper estimate of one search over 10,000 passages (6 ms measured on two idle cores), for Retry-After."""
+
+log = logging.getLogger("understudy.api")
+
+
+class Starting(BackendError):
+    """The models are still being loaded."""
+
+    code = "starting"
+
+
+class StartFailed(CorpusError):
+    """The models could not be loaded, for a reason that nobody foresaw."""
+
+    code = "start_failed"
+
+
+class Service:
+    """The pipeline of one server process; every method is called on the event loop."""
+
+    def __init__(self, settings: Settings, build: Callable[[Settings], Pipeline]) -> None:
+        """`build` is called in a thread of its own at `start`."""
+        self._settings = settings
+        self._build = build
+        self._queue = AnswerQueue(max_waiting=settings.server.max_waiting)
+        self._lookups = ThreadPoolExecutor(LOOKUPS, thread_name_prefix="lookup")
+        self._looking = 0
+        self._pipeline: Pipeline | None = None
+        self._failure: RagError | None = None
+        self._started: asyncio.Task[None] | None = None
+
+    def start(self, on_built: Callable[[RagError | None], None]) -> None:
+        """Begin to build; `on_built` is called on the event loop with None, or with what went wrong."""
+        self._started = asyncio.create_task(self._start(on_built))
+
+    async def stop(self) -> None:
+        """Answer who waits, then close the pipeline."""
+        await self._queue.close()
+        if self._started is not None:
+            await self._started
+        self._lookups.shutdown(wait=False, cancel_futures=True)
+        if self._pipeline is not None:
+            await asyncio.to_thread(self._pipeline.close)
+
+    def ask(self, question: Question) -> Ticket[Event]:
+        """The events of an answer. Raises Starting, ModelBusy, and what kept the pipeline from being built."""
+        pipeline = self._ready()
+        return self._queue.submit(lambda cancelled: pipeline.stream(question, cancelled=cancelled))
+
+    async def look_up(self, work: Callable[[Pipeline], T]) -> T:
+        """What `work` returns or raises. Raises Starting, ModelBusy, and what kept the pipeline from being built."""
+        pipeline = self._ready()
+        if self._looking >= self._settings.server.max_waiting + LOOKUPS:
+            wait = self._looking * LOOKUP_SECONDS / LOOKUPS
+            raise ModelBusy("too many searches wait already: try again in a moment", retry_after=wait)
+        self._looking += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._lookups, work, pipeline)
+        finally:
+            self._looking -= 1
+
+    async def health(self) -> Health:
+        """Whether questions can be answered now; answers at once while the pipeline is built."""
+        try:
+            pipeline = self._ready()
+        except RagError as error:
+            return Health(ready=False, checks={"start": str(error)})
+        return await asyncio.to_thread(pipeline.health)
+
+    def _ready(self) -> Pipeline:
+        if self._failure is not None:
+            raise self._failure.with_traceback(None)
+        if self._pipeline is None:
+            raise Starting("the models are still being loaded; /health/ready tells when questions are taken")
+        return self._pipeline
+
+    async def _start(self, on_built: Callable[[RagError | None], None]) -> None:
+        try:
+            self._pipeline = await asyncio.to_thread(self._build, self._settings)
+        except RagError as error:
+            self._failure = error
+        except Exception:
+            log.exception("the pipeline could not be built")
+            self._failure = StartFailed("the models could not be loaded; the server's log says why")
+        on_built(self._failure)
