@@ -13,6 +13,7 @@ from typing import Any
 
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, SerializationException
+from litestar.routes import HTTPRoute
 from pydantic import Field
 
 from api.logs import request_id
@@ -34,6 +35,8 @@ CODES = {
     503: "unavailable",
 }
 """Codes of the problems that HTTP itself has; those of `rag.errors` bring their own."""
+
+NO_JSON = "the body is no JSON in UTF-8 of reasonable depth: send an object as /schema describes it"
 
 log = logging.getLogger("understudy.api")
 
@@ -88,7 +91,7 @@ def describe(error: Exception, *, identity: str) -> Problem:
     if isinstance(error, RagError):
         return _problem(status_of(error), error.code, str(error), identity)
     if isinstance(error, SerializationException):
-        return _problem(400, CODES[400], "the body is no valid JSON in UTF-8", identity)
+        return _problem(400, CODES[400], NO_JSON, identity)
     if isinstance(error, HTTPException) and error.status_code < 500:
         return _http_problem(error, identity)
     log.error("unexpected error", exc_info=error, extra={"fields": {"request_id": identity}})
@@ -99,8 +102,9 @@ def describe(error: Exception, *, identity: str) -> Problem:
 def respond(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """The exception handler of the whole application."""
     problem = describe(error, identity=request_id(request.scope))
-    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
-    headers = {name: value for name, value in headers.items() if name.lower() in ("allow", "retry-after")}
+    headers = {}
+    if problem.status == 405:
+        headers["Allow"] = ", ".join(sorted(_methods(request)))
     if problem.status == 503 and isinstance(error, RagError):
         headers["Retry-After"] = str(retry_after(error))
     body = problem.model_dump_json().encode()
@@ -119,6 +123,17 @@ def _problem(status: int, code: str, detail: str, identity: str, errors: tuple[F
     )
 
 
+def _methods(request: Request[Any, Any, Any]) -> set[str]:
+    """What this path takes: RFC 9110 wants it told with a 405, Litestar does not tell."""
+    path = request.scope["path"].rstrip("/") or "/"
+    return {
+        method
+        for route in request.app.routes
+        if isinstance(route, HTTPRoute) and route.path == path
+        for method in route.methods
+    }
+
+
 def _http_problem(error: HTTPException, identity: str) -> Problem:
     """Litestar's own refusals, in this house's words."""
     status = error.status_code
@@ -131,7 +146,7 @@ def _http_problem(error: HTTPException, identity: str) -> Problem:
         415: "the body must be JSON: send Content-Type: application/json",
     }.get(status, error.detail)
     if status == 400 and not errors:
-        detail = "the body is no valid JSON in UTF-8"
+        detail = NO_JSON
     return _problem(status, CODES.get(status, "refused"), detail, identity, errors)
 
 

@@ -27,7 +27,7 @@ Work = Callable[[Callable[[], bool]], Iterator[T]]
 
 
 class Ticket(Generic[T]):
-    """A place in the queue; iterate it on the event loop for the results. Raises what the work raised."""
+    """A place in the queue; iterate `events` on the event loop for the results."""
 
     def __init__(self, work: Work[T], loop: asyncio.AbstractEventLoop) -> None:
         self._work = work
@@ -44,8 +44,8 @@ class Ticket(Generic[T]):
         """Whether `cancel` was called."""
         return self._cancelled.is_set()
 
-    async def __aiter__(self) -> AsyncIterator[T]:
-        """Results in order."""
+    async def events(self) -> AsyncIterator[T]:
+        """Results in order. Raises what the work raised, and Cancelled after `cancel`."""
         while True:
             result = await self._results.get()
             if result is None:

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from api.queue import AnswerQueue, Ticket
 from rag.errors import BackendError, CorpusError, ModelBusy, RagError
-from rag.pipeline import Pipeline
 from rag.settings import Settings
-from rag.types import Event, Health, Question
+from rag.types import DomainInfo, Event, Health, Passage, Question, RetrievalMode
 
 T = TypeVar("T")
 
@@ -27,6 +26,30 @@ LOOKUP_SECONDS = 0.1
 """Upper estimate of one search over 10,000 passages (6 ms measured on two idle cores), for Retry-After."""
 
 log = logging.getLogger("understudy.api")
+
+
+class Answering(Protocol):
+    """What this door asks of the pipeline, as `rag.pipeline.Pipeline` gives it: blocking and thread-safe."""
+
+    def stream(self, question: Question, *, cancelled: Callable[[], bool] | None = None) -> Iterator[Event]:
+        """The events of an answer."""
+        ...
+
+    def passages(self, question: Question, *, mode: RetrievalMode | None = None) -> list[Passage]:
+        """What retrieval finds, best first."""
+        ...
+
+    def domains(self) -> list[DomainInfo]:
+        """Every stored domain."""
+        ...
+
+    def health(self) -> Health:
+        """Whether questions can be answered now."""
+        ...
+
+    def close(self) -> None:
+        """Release everything."""
+        ...
 
 
 class Starting(BackendError):
@@ -44,14 +67,14 @@ class StartFailed(CorpusError):
 class Service:
     """The pipeline of one server process; every method is called on the event loop."""
 
-    def __init__(self, settings: Settings, build: Callable[[Settings], Pipeline]) -> None:
+    def __init__(self, settings: Settings, build: Callable[[Settings], Answering]) -> None:
         """`build` is called in a thread of its own at `start`."""
         self._settings = settings
         self._build = build
         self._queue = AnswerQueue(max_waiting=settings.server.max_waiting)
         self._lookups = ThreadPoolExecutor(LOOKUPS, thread_name_prefix="lookup")
         self._looking = 0
-        self._pipeline: Pipeline | None = None
+        self._pipeline: Answering | None = None
         self._failure: RagError | None = None
         self._started: asyncio.Task[None] | None = None
 
@@ -73,7 +96,7 @@ class Service:
         pipeline = self._ready()
         return self._queue.submit(lambda cancelled: pipeline.stream(question, cancelled=cancelled))
 
-    async def look_up(self, work: Callable[[Pipeline], T]) -> T:
+    async def look_up(self, work: Callable[[Answering], T]) -> T:
         """What `work` returns or raises. Raises Starting, ModelBusy, and what kept the pipeline from being built."""
         pipeline = self._ready()
         if self._looking >= self._settings.server.max_waiting + LOOKUPS:
@@ -93,7 +116,7 @@ class Service:
             return Health(ready=False, checks={"start": str(error)})
         return await asyncio.to_thread(pipeline.health)
 
-    def _ready(self) -> Pipeline:
+    def _ready(self) -> Answering:
         if self._failure is not None:
             raise self._failure.with_traceback(None)
         if self._pipeline is None:

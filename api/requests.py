@@ -1,0 +1,64 @@
+"""What a caller sends, and how its body is read: JSON only, in UTF-8, of bounded size. Knows no pipeline."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Request
+from litestar.exceptions import SerializationException
+from pydantic import Field
+
+from api.problems import MediaTypeRefused
+from rag.types import Filter, Question, RetrievalMode, Turn, Value
+
+
+class AnswerRequest(Value):
+    """A question that is to be answered."""
+
+    question: str = Field(description="in the words of the one who asks")
+    domain: str = Field(description="which documents are asked; GET /v1/domains lists them")
+    earlier: tuple[Turn, ...] = Field((), max_length=50, description="earlier turns, oldest first, for a follow-up")
+    filter: Filter = Field(Filter(), description="only passages of documents that fit it")
+    max_passages: int | None = Field(None, ge=1, le=50, description="passages retrieved; default by setting")
+
+    def as_question(self) -> Question:
+        """The question that the pipeline is asked."""
+        return Question(
+            text=self.question,
+            domain=self.domain,
+            earlier=self.earlier,
+            filter=self.filter,
+            max_passages=self.max_passages,
+        )
+
+
+class PassagesRequest(Value):
+    """A question whose passages are wanted without an answer."""
+
+    question: str = Field(description="in the words of the one who asks")
+    domain: str = Field(description="which documents are searched; GET /v1/domains lists them")
+    limit: int | None = Field(None, ge=1, le=50, description="passages returned; default by setting")
+    mode: RetrievalMode | None = Field(None, description="which parts of the index are asked; default by setting")
+    filter: Filter = Field(Filter(), description="only passages of documents that fit it")
+
+    def as_question(self) -> Question:
+        """The question that the pipeline is asked."""
+        return Question(text=self.question, domain=self.domain, filter=self.filter, max_passages=self.limit)
+
+
+async def require_json(request: Request[Any, Any, Any]) -> None:
+    """Read the body of a POST before its handler does. Raises MediaTypeRefused, and SerializationException (-> 400).
+
+    Litestar keeps what was read here; on its own it lets what its decoder raises beside DecodeError end as 500.
+    """
+    if request.method != "POST":
+        return
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
+        raise MediaTypeRefused
+    if not await request.body():
+        raise SerializationException("the body is empty")
+    try:
+        await request.json()
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise SerializationException("the body is not in UTF-8, or nested too deeply") from error
