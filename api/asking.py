@@ -1,0 +1,95 @@
+"""`ask`: questions from the command line, answers to a reader or a program. Knows no HTTP."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+
+from api.service import Answering
+from rag.build import build_pipeline
+from rag.settings import Settings
+from rag.types import Answer, DoneEvent, Event, Passage, Question, TokenEvent
+
+ANSWERED = 0
+ABSTAINED = 3
+
+SHOWN_CHARS = 200
+"""Characters of a closest passage that are shown: enough to see what it is about."""
+
+CLOSEST = 3
+
+
+def ask_all(
+    settings: Settings,
+    questions: Sequence[str],
+    *,
+    domain: str,
+    passages: int | None,
+    as_json: bool,
+    build: Callable[[Settings], Answering] = build_pipeline,
+) -> int:
+    """Ask one after the other and print each answer as it comes. 0, or 3 if any abstained. Raises RagError."""
+    abstained = False
+    with closing(build(settings)) as pipeline:
+        for number, text in enumerate(questions):
+            question = Question(text=text, domain=domain, max_passages=passages)
+            answer = _ask(pipeline, question, live=not as_json and sys.stdout.isatty())
+            abstained |= answer.abstained
+            if as_json:
+                sys.stdout.write(json.dumps({"question": text} | answer.model_dump(mode="json")) + "\n")
+            else:
+                sys.stdout.write(("\n" if number else "") + render(text, answer))
+            sys.stdout.flush()
+    return ABSTAINED if abstained else ANSWERED
+
+
+def render(question: str, answer: Answer) -> str:
+    """The answer for a reader: text, citations or closest passages, time per stage."""
+    lines = [f"Q: {question}", f"A: {answer.text}"]
+    if answer.abstained:
+        lines[-1] += f" ({answer.reason})" if answer.reason else ""
+        lines += ["   Closest passages:"] if answer.passages else ["   No passage came close."]
+        lines += [_closest(passage) for passage in answer.passages[:CLOSEST]]
+    for number, citation in enumerate(answer.citations, start=1):
+        where = f"{citation.document_id}, characters {citation.char_start}-{citation.char_end}"
+        lines += [f"   [{number}] {citation.title} ({where})", f'       "{_line(citation.quote)}"']
+    stages = " · ".join(f"{timing.stage} {timing.milliseconds:.1f}" for timing in answer.trace.timings)
+    total = sum(timing.milliseconds for timing in answer.trace.timings)
+    lines.append(f"   {total:.0f} ms: {stages}")
+    return "\n".join(lines) + "\n"
+
+
+def _closest(passage: Passage) -> str:
+    text = _line(passage.text)
+    text = text if len(text) <= SHOWN_CHARS else text[: SHOWN_CHARS - 1] + "…"
+    where = f"{passage.document_id}, characters {passage.start}-{passage.end}"
+    return f'   - {passage.title} ({where})\n     "{text}"'
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _ask(pipeline: Answering, question: Question, *, live: bool) -> Answer:
+    events = pipeline.stream(question)
+    if live:
+        from rich.live import Live
+        from rich.text import Text
+
+        with Live(Text("…", style="dim"), transient=True) as screen:
+            return _last(events, lambda draft: screen.update(Text(draft, style="dim")))
+    return _last(events, lambda _: None)
+
+
+def _last(events: Iterable[Event], show: Callable[[str], None]) -> Answer:
+    """The final answer; `show` is given the provisional text as it grows."""
+    draft = ""
+    for event in events:
+        if isinstance(event, TokenEvent):
+            draft += event.text
+            show(draft)
+        if isinstance(event, DoneEvent):
+            return event.answer
+    raise AssertionError("a stream ends with DoneEvent or raises")

@@ -1,0 +1,95 @@
+"""`serve`: the application on a socket until it is told to stop. Knows no route.
+
+The socket is bound before the models load, so that a port that is taken is told at once.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Callable
+
+import uvicorn
+
+from api.app import create_app
+from api.logs import configure
+from api.service import Answering
+from rag.build import build_pipeline
+from rag.errors import InvalidSettings, RagError
+from rag.settings import Settings
+
+
+def serve(
+    settings: Settings,
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    build: Callable[[Settings], Answering] = build_pipeline,
+) -> None:
+    """Serve until interrupted or terminated; waiting answers are finished first.
+
+    Raises InvalidSettings for an address that may not or cannot be listened on, and what kept the pipeline
+    from being built.
+    """
+    host = settings.server.host if host is None else host
+    if not is_loopback(host) and not settings.server.allow_remote:
+        raise InvalidSettings(
+            f"{host} can be reached from other machines, and there are no keys yet: listen on 127.0.0.1, or set "
+            "UNDERSTUDY_SERVER__ALLOW_REMOTE=true behind something that lets only friends in"
+        )
+    listening = bind(host, settings.server.port if port is None else port)
+    configure(settings.log.level)
+    failures: list[RagError] = []
+
+    def on_built(failure: RagError | None) -> None:
+        if failure is None:
+            print(f"Understudy answers on {address(listening)} (what it takes: /schema)", flush=True)  # noqa: T201  # asked for
+        else:
+            failures.append(failure)
+            server.should_exit = True
+
+    app = create_app(settings, build, on_built=on_built)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            lifespan="on",
+            timeout_graceful_shutdown=int(settings.model.timeout_seconds) + 1,
+        )
+    )
+    try:
+        server.run(sockets=[listening])
+    except KeyboardInterrupt:
+        pass  # uvicorn raises it again once everything is closed
+    finally:
+        listening.close()
+    if failures:
+        raise failures[0]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach `host`."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises InvalidSettings when the address cannot be listened on."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise InvalidSettings(
+            f"cannot listen on {host} port {port} ({error.strerror or error}): choose another by --port, 0 takes "
+            "any free one"
+        ) from error
+
+
+def address(listening: socket.socket) -> str:
+    """The URL of a listening socket."""
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
