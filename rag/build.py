@@ -81,6 +81,7 @@ def open_index(settings: Settings, generation: Generation, *, create: bool) -> I
         generation=manifest.generation,
         dimensions=manifest.dimensions,
         fields=manifest.fields,
+        where=f"the Qdrant server at {settings.index.url}",
         shard_number=settings.index.shard_number,
         replication_factor=settings.index.replication_factor,
         create=create,

@@ -17,7 +17,7 @@ from typing import Any, cast
 import numpy as np
 import qdrant_edge as edge
 
-from rag.adapters.points import DENSE, DEPTH, SPARSE, payload_of, ranked, to_passage
+from rag.adapters.points import DENSE, DEPTH, SPARSE, field_keys, flag, payload_of, ranked, to_passage
 from rag.adapters.sparse import Bm25Encoder
 from rag.errors import CorpusError, IncompatibleIndex, IndexLocked, IndexUnavailable, StorageFull
 from rag.protocols import EVERYTHING, IndexedChunk, Vectors
@@ -31,7 +31,6 @@ FIELD_INDEX = {
     FieldType.INTEGER: edge.PayloadSchemaType.Integer,
     FieldType.FLOAT: edge.PayloadSchemaType.Float,
     FieldType.DATETIME: edge.PayloadSchemaType.Datetime,
-    FieldType.BOOL: edge.PayloadSchemaType.Bool,
 }
 
 
@@ -186,8 +185,7 @@ class EdgeIndex:
 
     def _index_fields(self) -> None:
         with self._errors():
-            kinds = {"document_id": FieldType.KEYWORD} | {f"metadata.{n}": kind for n, kind in self._fields.items()}
-            for key, kind in kinds.items():
+            for key, kind in field_keys(self._fields).items():
                 self._open().update(edge.UpdateOperation.create_field_index(key, FIELD_INDEX[kind]))
 
     def _open(self) -> edge.EdgeShard:
@@ -250,6 +248,8 @@ def _condition(condition: Condition) -> edge.FieldCondition:
     if condition.any_of is not None:
         return edge.FieldCondition(key, match=edge.MatchAny(cast("list[str]", list(condition.any_of))))
     if (value := condition.equals) is not None:
+        if isinstance(value, bool):
+            return edge.FieldCondition(f"flags.{condition.field}", match=edge.MatchValue(flag(value)))
         if isinstance(value, float):
             return edge.FieldCondition(key, range=edge.RangeFloat(gte=value, lte=value))
         return edge.FieldCondition(key, match=edge.MatchValue(value))

@@ -9,7 +9,7 @@ import numpy as np
 
 from rag.fusion import combine
 from rag.protocols import IndexedChunk
-from rag.types import Passage, RetrievalMode
+from rag.types import FieldType, Passage, RetrievalMode
 
 DENSE, SPARSE = "dense", "bm25"
 DEPTH = 100
@@ -27,12 +27,30 @@ def payload_of(chunk: IndexedChunk) -> dict[str, Any]:
         "end": chunk.chunk.end,
         "text_sha256": chunk.text_sha256,
         "metadata": chunk.metadata,
+        "flags": {name: flag(value) for name, value in chunk.metadata.items() if isinstance(value, bool)},
     }
+
+
+def flag(value: bool) -> str:
+    """A truth value as it is filtered: a word, because Edge 0.9 takes Python's True for the number 1."""
+    return "true" if value else "false"
+
+
+def field_keys(fields: Mapping[str, FieldType]) -> dict[str, FieldType]:
+    """Payload key and type of every index over the payload: the document, and each filterable field."""
+    keys = {"document_id": FieldType.KEYWORD}
+    for name, kind in fields.items():
+        if kind is FieldType.BOOL:
+            keys[f"flags.{name}"] = FieldType.KEYWORD
+        else:
+            keys[f"metadata.{name}"] = kind
+    return keys
 
 
 def to_passage(payload: Mapping[str, Any], score: float, dense: float | None, bm25: float | None) -> Passage:
     """The passage of a stored payload."""
-    return Passage(**payload, score=round(score, 6), dense_score=dense, bm25_score=bm25)
+    shown = {name: value for name, value in payload.items() if name != "flags"}
+    return Passage(**shown, score=round(score, 6), dense_score=dense, bm25_score=bm25)
 
 
 def ranked(mode: RetrievalMode, dense: Mapping[str, float], bm25: Mapping[str, float]) -> list[tuple[str, float]]:

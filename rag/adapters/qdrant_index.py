@@ -1,0 +1,271 @@
+"""The shared index: a Qdrant server or cluster through qdrant-client. Knows no manifest.
+
+One collection for each domain and generation, `understudy_<domain>_<generation>`, behind the alias
+`understudy_<domain>`. Vectors, BM25 weights and ranking are those of the embedded index, so both give the same
+results on the same data (tests/contracts/test_index.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import cast
+
+import numpy as np
+from grpc import RpcError, StatusCode
+from qdrant_client import QdrantClient
+from qdrant_client import models as q
+from qdrant_client.http.exceptions import ApiException, ResponseHandlingException, UnexpectedResponse
+
+from rag.adapters.points import DENSE, DEPTH, SPARSE, field_keys, flag, payload_of, ranked, to_passage
+from rag.adapters.sparse import Bm25Encoder, Weights
+from rag.errors import BackendError, CorpusError, IncompatibleIndex, IndexUnavailable, StorageFull
+from rag.protocols import EVERYTHING, IndexedChunk, Vectors
+from rag.types import Condition, FieldType, Filter, Passage, RetrievalMode
+
+FIELD_INDEX = {
+    FieldType.KEYWORD: q.PayloadSchemaType.KEYWORD,
+    FieldType.INTEGER: q.PayloadSchemaType.INTEGER,
+    FieldType.FLOAT: q.PayloadSchemaType.FLOAT,
+    FieldType.DATETIME: q.PayloadSchemaType.DATETIME,
+}
+UPSERT_POINTS = 256
+"""Points of one request: about a megabyte."""
+
+
+def connect(url: str, *, api_key: str, grpc: bool, timeout_seconds: float) -> QdrantClient:
+    """A client for a server; nothing is dialled yet."""
+    return QdrantClient(
+        url=url,
+        api_key=api_key or None,
+        prefer_grpc=grpc,
+        timeout=max(1, round(timeout_seconds)),
+        check_compatibility=False,
+    )
+
+
+class QdrantIndex:
+    """One collection of a server. Thread-safe."""
+
+    def __init__(
+        self,
+        client: QdrantClient,
+        *,
+        domain: str,
+        generation: str,
+        dimensions: int,
+        fields: Mapping[str, FieldType],
+        create: bool,
+        where: str = "",
+        shard_number: int = 1,
+        replication_factor: int = 1,
+    ) -> None:
+        """Open the collection; `create` makes it where there is none. `where`: the server, for messages.
+
+        Raises IndexUnavailable, IncompatibleIndex, CorpusError (no such collection).
+        """
+        self._client: QdrantClient | None = client
+        self._where = where or "the Qdrant server"
+        self._name = f"understudy_{domain}_{generation}"
+        self._bm25 = Bm25Encoder()
+        with self._errors():
+            if not client.collection_exists(self._name):
+                if not create:
+                    raise CorpusError(f"{self._where} has no collection {self._name}: ingest the domain again")
+                client.create_collection(
+                    self._name,
+                    vectors_config={DENSE: q.VectorParams(size=dimensions, distance=q.Distance.DOT)},
+                    sparse_vectors_config={SPARSE: q.SparseVectorParams(modifier=q.Modifier.IDF)},
+                    shard_number=shard_number,
+                    replication_factor=replication_factor,
+                )
+                self._point_alias(client, f"understudy_{domain}")
+            if create:
+                for key, kind in field_keys(fields).items():
+                    client.create_payload_index(self._name, key, FIELD_INDEX[kind])
+            params = client.get_collection(self._name).config.params.vectors
+        held = cast("dict[str, q.VectorParams]", params)[DENSE].size
+        if held != dimensions:
+            raise IncompatibleIndex(
+                f"collection {self._name} holds vectors of {held} numbers, the embedder makes {dimensions}: "
+                "set UNDERSTUDY_EMBEDDER__MODEL back, or delete the domain and ingest it again"
+            )
+
+    # --- writing ---
+
+    def upsert(self, chunks: Sequence[IndexedChunk]) -> None:
+        """Insert or replace by id; durable when it returns."""
+        with self._errors():
+            for start in range(0, len(chunks), UPSERT_POINTS):
+                points = [
+                    q.PointStruct(
+                        id=chunk.id,
+                        vector={DENSE: chunk.vector.tolist(), SPARSE: _sparse(self._bm25.document(chunk.search_text))},
+                        payload=payload_of(chunk),
+                    )
+                    for chunk in chunks[start : start + UPSERT_POINTS]
+                ]
+                self._open().upsert(self._name, points, wait=True)
+
+    def delete_documents(self, document_ids: Sequence[str]) -> int:
+        """Remove every chunk of these documents; the number of chunks removed."""
+        if not document_ids:
+            return 0
+        chosen = Filter(documents=tuple(document_ids))
+        count = self.count(chosen)
+        with self._errors():
+            if count:
+                self._open().delete(self._name, q.FilterSelector(filter=_filter(chosen) or q.Filter()), wait=True)
+        return count
+
+    def delete_chunks(self, ids: Sequence[str]) -> None:
+        """Remove chunks by id; unknown ids are ignored."""
+        if ids:
+            with self._errors():
+                self._open().delete(self._name, q.PointIdsList(points=list(ids)), wait=True)
+
+    def optimize(self) -> None:
+        """Nothing to do: a server optimises in the background."""
+
+    # --- reading ---
+
+    def search(
+        self, *, vector: Vectors, text: str, limit: int, mode: RetrievalMode = RetrievalMode.HYBRID, filter: Filter
+    ) -> list[Passage]:
+        """At most `limit` passages, best first; see rag.protocols.Index."""
+        chosen, nearest = _filter(filter), vector.tolist()
+        words = self._bm25.query(text)
+        depth = max(DEPTH, limit)
+        dense = q.QueryRequest(query=nearest, using=DENSE, limit=depth, filter=chosen)
+        lexical = None
+        if words[0]:
+            lexical = q.QueryRequest(
+                query=_sparse(words),
+                using=SPARSE,
+                limit=depth,
+                filter=chosen,
+                with_vector=[DENSE] if mode is RetrievalMode.HYBRID else False,
+            )
+        with self._errors():
+            client = self._open()
+            if mode is RetrievalMode.RRF and lexical is not None:
+                hits = client.query_points(
+                    self._name,
+                    prefetch=[
+                        q.Prefetch(query=nearest, using=DENSE, limit=DEPTH, filter=chosen),
+                        q.Prefetch(query=_sparse(words), using=SPARSE, limit=DEPTH, filter=chosen),
+                    ],
+                    query=q.RrfQuery(rrf=q.Rrf(k=60)),
+                    limit=limit,
+                    with_payload=True,
+                ).points
+                return _sorted([to_passage(hit.payload or {}, hit.score, None, None) for hit in hits])
+            both: list[q.QueryRequest | None] = [
+                dense if mode is not RetrievalMode.BM25 else None,
+                lexical if mode is not RetrievalMode.DENSE else None,
+            ]
+            requests = [request for request in both if request is not None]
+            if not requests:
+                return []
+            found = client.query_batch_points(self._name, requests=requests)
+            scores_dense: dict[str, float] = {}
+            scores_lexical: dict[str, float] = {}
+            for request, response in zip(requests, found, strict=True):
+                scores = scores_lexical if request is lexical else scores_dense
+                scores.update({str(hit.id): hit.score for hit in response.points})
+                if mode is RetrievalMode.HYBRID and request is lexical:
+                    for hit in response.points:
+                        if str(hit.id) not in scores_dense:
+                            held = cast("dict[str, list[float]]", hit.vector)[DENSE]
+                            scores_dense[str(hit.id)] = float(np.dot(np.asarray(held, np.float32), vector))
+            order = ranked(mode, scores_dense, scores_lexical)[: limit + 8]
+            records = client.retrieve(self._name, [key for key, _ in order], with_payload=True)
+        payloads = {str(record.id): record.payload or {} for record in records}
+        return _sorted(
+            [
+                to_passage(payloads[key], score, scores_dense.get(key), scores_lexical.get(key))
+                for key, score in order
+                if key in payloads
+            ]
+        )[:limit]
+
+    def count(self, filter: Filter = EVERYTHING) -> int:
+        """Exact number of chunks that the filter admits."""
+        with self._errors():
+            return self._open().count(self._name, count_filter=_filter(filter), exact=True).count
+
+    def close(self) -> None:
+        """Release the connection."""
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    # --- parts ---
+
+    def _point_alias(self, client: QdrantClient, alias: str) -> None:
+        known = {item.alias_name for item in client.get_aliases().aliases}
+        operations: list[q.CreateAliasOperation | q.DeleteAliasOperation] = []
+        if alias in known:
+            operations.append(q.DeleteAliasOperation(delete_alias=q.DeleteAlias(alias_name=alias)))
+        operations.append(
+            q.CreateAliasOperation(create_alias=q.CreateAlias(collection_name=self._name, alias_name=alias))
+        )
+        client.update_collection_aliases(change_aliases_operations=operations)
+
+    def _open(self) -> QdrantClient:
+        if self._client is None:
+            raise IndexUnavailable(f"the connection to {self._where} was closed")
+        return self._client
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except UnexpectedResponse as error:
+            raise self._told(error.status_code or 0, str(error)) from error
+        except RpcError as error:
+            denied = error.code() in (StatusCode.UNAUTHENTICATED, StatusCode.PERMISSION_DENIED)
+            raise self._told(401 if denied else 0, str(error.details())) from error
+        except (ResponseHandlingException, ApiException, OSError) as error:
+            raise IndexUnavailable(
+                f"{self._where} cannot be reached ({error}): start it, or correct UNDERSTUDY_INDEX__URL"
+            ) from error
+
+    def _told(self, status: int, message: str) -> BackendError:
+        if status in (401, 403):
+            return IndexUnavailable(f"{self._where} refuses the key: correct UNDERSTUDY_INDEX__API_KEY")
+        if "no space left" in message.lower():
+            return StorageFull(f"{self._where} has no space left: free some on its disk")
+        return IndexUnavailable(f"{self._where} failed: {message[:300]}")
+
+
+def _sorted(passages: list[Passage]) -> list[Passage]:
+    return sorted(passages, key=lambda p: (-p.score, p.document_id, p.start))
+
+
+def _sparse(weights: Weights) -> q.SparseVector:
+    return q.SparseVector(indices=weights[0], values=weights[1])
+
+
+def _filter(filter: Filter) -> q.Filter | None:
+    conditions: list[q.Condition] = [_condition(condition) for condition in filter.conditions]
+    if filter.documents is not None:
+        conditions.append(q.FieldCondition(key="document_id", match=q.MatchAny(any=list(filter.documents))))
+    return q.Filter(must=conditions) if conditions else None
+
+
+def _condition(condition: Condition) -> q.FieldCondition:
+    key = f"metadata.{condition.field}"
+    if condition.any_of is not None:
+        return q.FieldCondition(key=key, match=q.MatchAny(any=cast("list[str]", list(condition.any_of))))
+    if (value := condition.equals) is not None:
+        if isinstance(value, bool):
+            return q.FieldCondition(key=f"flags.{condition.field}", match=q.MatchValue(value=flag(value)))
+        if isinstance(value, float):
+            return q.FieldCondition(key=key, range=q.Range(gte=value, lte=value))
+        return q.FieldCondition(key=key, match=q.MatchValue(value=value))
+    low, high = condition.gte, condition.lte
+    if isinstance(low, str) or isinstance(high, str):
+        bounds = {"gte": low, "lte": high}
+        return q.FieldCondition(key=key, range=q.DatetimeRange.model_validate(bounds))
+    return q.FieldCondition(key=key, range=q.Range(gte=low, lte=high))

@@ -1,0 +1,97 @@
+"""What every Embedder does: one suite on the fake and on the real backends."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rag.adapters.embedding import DEFAULT, open_embedder
+from rag.errors import ModelUnavailable
+from rag.protocols import Embedder
+from tests.fakes.embedder import HashedWords
+
+
+def real(backend: str, cache: Path) -> Embedder:
+    return open_embedder(
+        DEFAULT,
+        backend=backend,  # type: ignore[arg-type]  # a parameter of the test
+        cache=cache,
+        batch_tokens=512,
+        threads=0,
+        offline=True,
+    )
+
+
+@pytest.fixture(scope="module", params=["fake", "openvino", "torch"])
+def embedder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Embedder:
+    if request.param == "fake":
+        return HashedWords()
+    return real(request.param, tmp_path_factory.getbasetemp() / "models")
+
+
+TEXTS = ["the pump leaks", "", "valve " * 400, "泵在漏水", "a \ud800 lone surrogate", "the pump is leaking"]
+
+
+def test_rows_are_unit_vectors_of_the_stated_length(embedder: Embedder) -> None:
+    rows = embedder.embed(TEXTS)
+    assert rows.shape == (len(TEXTS), embedder.dimensions)
+    assert rows.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-4)
+
+
+def test_no_texts_give_no_rows(embedder: Embedder) -> None:
+    assert embedder.embed([]).shape == (0, embedder.dimensions)
+
+
+def test_rows_come_in_the_order_given_whatever_their_lengths(embedder: Embedder) -> None:
+    together = embedder.embed(TEXTS)
+    for text, row in zip(TEXTS, together, strict=True):
+        assert float(embedder.embed([text])[0] @ row) > 0.999
+
+
+def test_like_texts_are_nearer_than_unlike_ones(embedder: Embedder) -> None:
+    leak, leaking, other = embedder.embed(["the pump leaks", "the pump is leaking", "quarterly revenue grew"])
+    assert leak @ leaking > leak @ other
+
+
+def test_concurrent_calls_give_what_single_ones_give(embedder: Embedder) -> None:
+    alone = embedder.embed(["one text here"])[0]
+    found: list[float] = []
+
+    def ask() -> None:
+        found.extend(float(embedder.embed(["one text here"])[0] @ alone) for _ in range(5))
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 20
+    assert min(found) > 0.9999
+
+
+def test_both_backends_give_the_same_vectors_and_fingerprint(tmp_path_factory: pytest.TempPathFactory) -> None:
+    cache = tmp_path_factory.getbasetemp() / "models"
+    torch, openvino = real("torch", cache), real("openvino", cache)
+    texts = [*TEXTS, *(f"Alarm A-{i} means that unit {i * 7} is above {i} bar. " * (1 + i % 9) for i in range(40))]
+    cosines = (torch.embed(texts) * openvino.embed(texts)).sum(axis=1)
+    assert cosines.min() >= 0.9999
+    assert torch.fingerprint == openvino.fingerprint
+
+
+def test_a_closed_embedder_says_so() -> None:
+    embedder = HashedWords()
+    embedder.close()
+    embedder.close()
+    with pytest.raises(ModelUnavailable):
+        embedder.embed(["x"])
+
+
+def test_a_model_that_is_not_at_hand_is_told_in_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ModelUnavailable, match="UNDERSTUDY_NETWORK__OFFLINE"):
+        open_embedder("nobody/nothing", backend="auto", cache=tmp_path, batch_tokens=512, threads=0, offline=True)
+    with pytest.raises(ModelUnavailable, match="holds no sentence-transformers model"):
+        open_embedder(str(tmp_path), backend="auto", cache=tmp_path, batch_tokens=512, threads=0, offline=True)
