@@ -9,8 +9,11 @@ from pathlib import Path
 from rag.catalog import storage_error, write_atomically
 
 
-def sha256_of_file(path: Path, cache: Path) -> str:
-    """Hex sha256 of a file's content; `cache` is the folder that remembers it in `sha256.json`."""
+def sha256_of_file(path: Path, cache: Path, *, anew: bool = False) -> str:
+    """Hex sha256 of a file's content; `cache` is the folder that remembers it in `sha256.json`.
+
+    anew: compute it whatever is remembered, for a file that may have been altered without a trace.
+    """
     status = path.stat()
     key = f"{path.resolve()}|{status.st_size}|{status.st_mtime_ns}"
     memory = cache / "sha256.json"
@@ -20,7 +23,7 @@ def sha256_of_file(path: Path, cache: Path) -> str:
             known = json.loads(memory.read_text("utf-8"))
         except ValueError:
             known = {}
-    if key not in known:
+    if anew or key not in known:
         with path.open("rb") as handle:
             known[key] = hashlib.file_digest(handle, "sha256").hexdigest()
         try:
