@@ -10,6 +10,7 @@ from litestar.di import Provide
 from litestar.exceptions import HTTPException
 
 from api.answers import AnswersController
+from api.docs import DocumentationController
 from api.domains import DomainsController
 from api.health import HealthController
 from api.logs import logged
@@ -48,7 +49,7 @@ def create_app(
         return found
 
     app = Litestar(
-        [AnswersController, PassagesController, DomainsController, HealthController],
+        [AnswersController, PassagesController, DomainsController, HealthController, DocumentationController],
         lifespan=[life],
         dependencies={"service": Provide(service)},
         exception_handlers={HTTPException: respond, Exception: respond},

@@ -1,0 +1,213 @@
+"""The OpenAPI 3.1 document of this API: one line of a table for each operation. Knows no handler.
+
+Written here, rather than drawn from the handlers, since every problem, event and example is part of it;
+a test holds its paths against the application's routes, and its examples against their types.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
+
+from api import examples, wire
+from api.problems import MEDIA_TYPE, Problem
+from api.requests import AnswerRequest, PassagesRequest
+from rag.types import (
+    Answer,
+    CitationEvent,
+    DomainInfo,
+    DoneEvent,
+    Health,
+    Passage,
+    RetrievalEvent,
+    TokenEvent,
+    Value,
+    VerdictEvent,
+)
+
+EVENT_TYPES = (RetrievalEvent, TokenEvent, CitationEvent, VerdictEvent, DoneEvent)
+
+REQUESTS: tuple[type[Value], ...] = (AnswerRequest, PassagesRequest)
+RESPONSES: tuple[type[Value], ...] = (Answer, Passage, DomainInfo, Health, Problem, *EVENT_TYPES)
+
+ASKING = (400, 404, 413, 415, 500, 503)
+LISTING = (500, 503)
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One method of one path. `responses`: status to description and content."""
+
+    method: str
+    path: str
+    name: str
+    summary: str
+    description: str
+    request: Value | None
+    responses: dict[int, tuple[str, Json]]
+    problems: tuple[int, ...]
+
+
+def operations() -> tuple[Operation, ...]:
+    """Everything that callers may ask for."""
+    stream = b"".join(wire.to_event(event.type, at, event) for at, event in enumerate(examples.EVENTS, start=1))
+    return (
+        Operation(
+            "post",
+            "/v1/answers",
+            "answer",
+            "Answer a question",
+            "The final, checked answer: each citation's quote stands in the stored text between its two offsets. "
+            "Answers are made in order of arrival; a caller who leaves gives the place up.",
+            examples.ANSWER_REQUEST,
+            {200: ("The answer, or an abstention with the closest passages", _json("Answer", examples.ANSWER))},
+            ASKING,
+        ),
+        Operation(
+            "post",
+            "/v1/answers/stream",
+            "streamAnswer",
+            "Answer a question as server-sent events",
+            "Events in the order retrieval, token, citation, verdict, done. Tokens are provisional: the answer of "
+            "`done` replaces them. An error before the first event is a plain problem; a later one is a last event "
+            "`error` whose data is the problem. Comments keep a quiet connection open.",
+            examples.ANSWER_REQUEST,
+            {200: ("Each event's data is JSON of the schema named after it", _events(stream.decode()))},
+            ASKING,
+        ),
+        Operation(
+            "post",
+            "/v1/passages",
+            "findPassages",
+            "Find passages",
+            "What retrieval finds, best first, without asking the model.",
+            examples.PASSAGES_REQUEST,
+            {200: ("Passages, best first", _json_list("Passage", examples.PASSAGE))},
+            ASKING,
+        ),
+        Operation(
+            "get",
+            "/v1/domains",
+            "listDomains",
+            "List the stored domains",
+            "Every stored domain, and whether it can be asked now.",
+            None,
+            {200: ("Domains, by name", _json_list("DomainInfo", examples.DOMAIN))},
+            LISTING,
+        ),
+        Operation(
+            "get",
+            "/health/live",
+            "live",
+            "Whether the process runs",
+            "Answers at once, also while the models are loaded.",
+            None,
+            {200: ("It runs", {"application/json": _live()})},
+            (),
+        ),
+        Operation(
+            "get",
+            "/health/ready",
+            "ready",
+            "Whether questions can be answered",
+            "Model, index and compatibility of every stored domain.",
+            None,
+            {
+                200: ("Questions are taken", _json("Health", examples.READY)),
+                503: ("What stands in the way, by check", _json("Health", examples.STARTING)),
+            },
+            (500,),
+        ),
+    )
+
+
+def document() -> Json:
+    """The whole document."""
+    modes: list[tuple[type[Value], JsonSchemaMode]] = [(model, "validation") for model in REQUESTS]
+    modes += [(model, "serialization") for model in RESPONSES]
+    schemas: Json = models_json_schema(modes, ref_template="#/components/schemas/{model}")[1]["$defs"]
+    schemas["Event"] = {
+        "oneOf": [_ref(model.__name__) for model in EVENT_TYPES],
+        "discriminator": {
+            "propertyName": "type",
+            "mapping": {
+                str(model.model_fields["type"].default): f"#/components/schemas/{model.__name__}"
+                for model in EVENT_TYPES
+            },
+        },
+    }
+    paths: dict[str, Json] = {}
+    for operation in operations():
+        paths.setdefault(operation.path, {})[operation.method] = _operation(operation)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Understudy",
+            "version": importlib.metadata.version("understudy"),
+            "description": "Answers from stored documents, each claim tied to the exact words it rests on.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "components": {"schemas": dict(sorted(schemas.items()))},
+    }
+
+
+def _operation(operation: Operation) -> Json:
+    responses: Json = {
+        str(status): {"description": description, "content": content}
+        for status, (description, content) in operation.responses.items()
+    }
+    for status in operation.problems:
+        example = examples.PROBLEMS[status]
+        responses[str(status)] = {"description": example.title, "content": _problem(example)}
+        if status == 503:
+            wait = {"description": "seconds to wait before another try", "schema": {"type": "integer", "minimum": 1}}
+            responses[str(status)]["headers"] = {"Retry-After": wait}
+    said: Json = {
+        "operationId": operation.name,
+        "summary": operation.summary,
+        "description": operation.description,
+        "responses": responses,
+    }
+    if operation.request is not None:
+        content = _json(type(operation.request).__name__, operation.request)
+        said["requestBody"] = {"required": True, "content": content}
+    return said
+
+
+def _ref(name: str) -> Json:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _plain(value: Value) -> Json:
+    plain: Json = json.loads(wire.to_json(value))
+    return plain
+
+
+def _json(name: str, example: Value) -> Json:
+    return {"application/json": {"schema": _ref(name), "example": _plain(example)}}
+
+
+def _json_list(name: str, example: Value) -> Json:
+    return {"application/json": {"schema": {"type": "array", "items": _ref(name)}, "example": [_plain(example)]}}
+
+
+def _problem(example: Problem) -> Json:
+    return {MEDIA_TYPE: {"schema": _ref("Problem"), "example": _plain(example)}}
+
+
+def _events(example: str) -> Json:
+    schema = {"type": "string", "description": "server-sent events: `id`, `event` (the type) and `data` (JSON)"}
+    return {"text/event-stream": {"schema": schema, "x-event-data": _ref("Event"), "example": example}}
+
+
+def _live() -> Json:
+    schema = {"type": "object", "properties": {"live": {"const": True}}, "required": ["live"]}
+    return {"schema": schema, "example": {"live": True}}
