@@ -36,7 +36,7 @@ class DocumentationController(Controller):
     def page(self) -> Response[bytes]:
         """The document as a page to read."""
         body = page(document()).encode()
-        return Response(body, media_type="text/html; charset=utf-8", headers={"Content-Security-Policy": POLICY})
+        return Response(body, media_type="text/html", headers={"Content-Security-Policy": POLICY})
 
 
 def page(openapi: dict[str, Any]) -> str:
