@@ -96,7 +96,7 @@ class AnswerQueue:
             if self._closing:
                 raise ModelBusy("the server is stopping; ask again in a moment", retry_after=self._service_seconds)
             if ahead > self._max_waiting:
-                wait = self._service_seconds * ahead
+                wait = self.expected_wait(ahead)
                 raise ModelBusy(
                     f"{len(self._waiting)} questions wait already, which is all that may: try again in "
                     f"{max(1, round(wait))} s",
@@ -105,6 +105,10 @@ class AnswerQueue:
             self._waiting.append(ticket)  # type: ignore[arg-type]  # the worker never looks at the results
             self._changed.notify()
         return ticket
+
+    def expected_wait(self, ahead: int) -> float:
+        """Seconds until `ahead` questions are served, as long as the latest ones took."""
+        return self._service_seconds * ahead
 
     def waiting(self) -> int:
         """Tickets that wait and are still wanted."""
