@@ -1,0 +1,243 @@
+"""What a path is: which files belong to a corpus, what is declared of them, and which documents they hold.
+
+Four kinds: a folder with `corpus.toml` (its documents are in `documents/`), any other folder, a single file, and a
+suite (`corpus.jsonl`, whose questions and baselines beside it are never read). A document's id is its row's id, or its
+path relative to the corpus root, with forward slashes. Knows no chunk and no index.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ingest import readers, rows
+from ingest.rows import Mapping as RowMapping
+from rag.errors import InvalidCorpus, UnreadableDocument
+from rag.types import Document, FieldType, MetadataValue
+
+MAX_FILE_BYTES = 200 * 1024 * 1024
+"""A larger file is listed as unreadable: split it, or turn it into rows."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class About(_Strict):
+    """The table [corpus] of a corpus.toml."""
+
+    name: str = ""
+    title: str = ""
+    description: str = ""
+    licence: str = ""
+    language: str = ""
+
+
+class Rows(_Strict):
+    """One [[rows]] table: how the rows of a CSV, JSON or JSONL file become documents."""
+
+    path: str
+    id: str = ""
+    title: str = ""
+    text: tuple[str, ...] = ()
+    metadata: tuple[str, ...] = ()
+
+
+class Declaration(_Strict):
+    """A whole corpus.toml."""
+
+    corpus: About = About()
+    filterable: dict[str, FieldType] = Field(default_factory=dict)
+    metadata: dict[str, dict[str, MetadataValue]] = Field(default_factory=dict)
+    rows: tuple[Rows, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A document that is there; `read` extracts it and raises UnreadableDocument."""
+
+    id: str
+    source: str
+    file_sha256: str
+    recipe: str
+    metadata: Mapping[str, MetadataValue]
+    read: Callable[[], Document]
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A file or row that gives no document, and why."""
+
+    source: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """The files of a corpus and what is declared of them."""
+
+    root: Path
+    files: tuple[str, ...]
+    declaration: Declaration = field(default_factory=Declaration)
+    mapping: RowMapping | None = None
+    skipped: tuple[Unreadable, ...] = field(default=())
+
+    def documents(self) -> Iterator[Found | Unreadable]:
+        """Every document or the reason why there is none, file by file in order of path; nothing is held."""
+        yield from self.skipped
+        mappings = {table.path: table for table in self.declaration.rows}
+        for name in self.files:
+            path = self.root / name
+            try:
+                size = path.stat().st_size
+                if size == 0:
+                    raise UnreadableDocument("the file is empty")
+                if size > MAX_FILE_BYTES:
+                    raise UnreadableDocument(f"the file has {size:,} bytes, at most {MAX_FILE_BYTES:,} are read")
+                if rows.holds_rows(path):
+                    table = mappings.get(name)
+                    yield from self._rows(path, name, _row_mapping(table) if table else self.mapping)
+                else:
+                    yield self._file(path, name)
+            except UnreadableDocument as error:
+                yield Unreadable(name, str(error))
+            except OSError as error:
+                yield Unreadable(name, f"the file cannot be read: {error.strerror or error}")
+
+    def estimate(self) -> int:
+        """About how many documents there are: files, and lines of files with rows."""
+        count = len(self.skipped)
+        for name in self.files:
+            path = self.root / name
+            count += rows.estimate(path) if rows.holds_rows(path) and path.is_file() else 1
+        return count
+
+    def _file(self, path: Path, name: str) -> Found:
+        reader = readers.reader_for(path)
+        with path.open("rb") as handle:
+            sha256 = hashlib.file_digest(handle, "sha256").hexdigest()
+        declared = dict(self.declaration.metadata.get(name, {}))
+
+        def read() -> Document:
+            text = reader.read(path)
+            return Document(
+                id=name,
+                title=text.title or Path(name).stem,
+                text=text.text,
+                file_sha256=sha256,
+                source=name,
+                metadata={**text.metadata, **declared},
+            )
+
+        recipe = f"{reader.fingerprint}/{_hash(sorted(declared.items()))}"
+        return Found(id=name, source=name, file_sha256=sha256, recipe=recipe, metadata=declared, read=read)
+
+    def _rows(self, path: Path, name: str, mapping: RowMapping | None) -> Iterator[Found | Unreadable]:
+        declared = dict(self.declaration.metadata.get(name, {}))
+        recipe = f"{rows.FINGERPRINT}/{_hash([repr(mapping), *sorted(declared.items())])}"
+        for row in rows.read(path, name, mapping):
+            if isinstance(row, rows.BadRow):
+                yield Unreadable(row.source, row.reason)
+                continue
+            metadata = {**row.metadata, **declared}
+            document = Document(
+                id=row.id,
+                title=row.title or row.id,
+                text=row.text,
+                file_sha256=row.sha256,
+                source=row.source,
+                metadata=metadata,
+            )
+            yield Found(
+                id=row.id,
+                source=row.source,
+                file_sha256=row.sha256,
+                recipe=recipe,
+                metadata=metadata,
+                read=lambda document=document: document,  # type: ignore[misc]  # mypy cannot type a default here
+            )
+
+
+def open_corpus(path: Path, *, mapping: RowMapping | None = None) -> Corpus:
+    """The corpus at a path. Raises InvalidCorpus when there is none, or its corpus.toml makes no sense."""
+    if path.is_file():
+        return Corpus(root=path.parent, files=(path.name,), mapping=mapping)
+    if not path.is_dir():
+        raise InvalidCorpus(f"there is nothing at {path}: give a folder or a file")
+    if (path / "corpus.toml").is_file():
+        declaration = _declaration(path / "corpus.toml")
+        root = path / "documents"
+        if not root.is_dir():
+            raise InvalidCorpus(f"{path / 'corpus.toml'} is there, but no folder {root} with the documents")
+        files, skipped = _walk(root)
+        known = set(files)
+        named = [*declaration.metadata, *(table.path for table in declaration.rows)]
+        missing = [name for name in named if name not in known]
+        if missing:
+            raise InvalidCorpus(f"{path / 'corpus.toml'} names {missing[0]!r}, which is not in {root}")
+        return Corpus(root, files, declaration, mapping, skipped)
+    if (path / "corpus.jsonl").is_file():
+        return Corpus(root=path, files=("corpus.jsonl",), mapping=mapping)
+    files, skipped = _walk(path)
+    if not files and not skipped:
+        raise InvalidCorpus(f"{path} holds no file that can be ingested ({', '.join(readers.SUFFIXES)})")
+    return Corpus(root=path, files=files, mapping=mapping, skipped=skipped)
+
+
+def _walk(root: Path) -> tuple[tuple[str, ...], tuple[Unreadable, ...]]:
+    """Relative paths of the files below a folder, sorted; hidden ones left out, links that lead out refused."""
+    files: list[str] = []
+    skipped: list[Unreadable] = []
+    home = root.resolve()
+    for folder, subfolders, names in root.walk() if hasattr(root, "walk") else _os_walk(root):
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        for name in list(subfolders):
+            if (folder / name).is_symlink():
+                skipped.append(
+                    Unreadable((folder / name).relative_to(root).as_posix(), "links to folders are not followed")
+                )
+                subfolders.remove(name)
+        for name in sorted(names):
+            path = folder / name
+            relative = path.relative_to(root).as_posix()
+            if name.startswith("."):
+                continue
+            if path.is_symlink() and not path.resolve().is_relative_to(home):
+                skipped.append(Unreadable(relative, "it is a link out of the corpus"))
+            elif not path.is_file():
+                skipped.append(Unreadable(relative, "it is no regular file"))
+            else:
+                files.append(relative)
+    return tuple(sorted(files)), tuple(skipped)
+
+
+def _os_walk(root: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+    import os  # Path.walk came with Python 3.12
+
+    for folder, subfolders, names in os.walk(root):
+        yield Path(folder), subfolders, names
+
+
+def _declaration(path: Path) -> Declaration:
+    try:
+        return Declaration.model_validate(tomllib.loads(path.read_text("utf-8")))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidCorpus(f"{path} is no TOML: {error}") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InvalidCorpus(f"{path}: {where}: {first['msg']}") from error
+
+
+def _row_mapping(table: Rows) -> RowMapping:
+    return RowMapping(id=table.id, title=table.title, text=table.text, metadata=table.metadata)
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(repr(value).encode("utf-8", "surrogatepass")).hexdigest()[:12]

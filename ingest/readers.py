@@ -1,0 +1,142 @@
+"""Files to text: one reader a format, chosen by suffix. What a reader returns is stored, and offsets refer to it.
+
+Headings come out as Markdown headings and tables as rows `| a | b |`, whatever the format, so that splitting knows
+one syntax. pypdf, python-docx and Beautiful Soup are used directly, because llama-index's readers for these
+formats drop headings and table structure; every other format goes to llama-index's readers where they are
+installed (`pip install understudy[formats]`). Knows no corpus and no chunk.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ingest.cleaning import clean, decode
+from rag.errors import UnreadableDocument
+from rag.types import MetadataValue
+
+
+@dataclass(frozen=True, slots=True)
+class Extracted:
+    """The text of a file and what the file says of itself."""
+
+    text: str
+    title: str = ""
+    metadata: dict[str, MetadataValue] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """A format's reader; `fingerprint` changes when the same file would give another text."""
+
+    fingerprint: str
+    extract: Callable[[Path], Extracted]
+
+    def read(self, path: Path) -> Extracted:
+        """The text, never empty. Raises UnreadableDocument with a plain reason."""
+        extracted = self.extract(path)
+        if not extracted.text.strip():
+            raise UnreadableDocument("the file holds no text")
+        return extracted
+
+
+_FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)\n---[ \t]*(?:\n|\Z)", re.DOTALL)
+_FIELD = re.compile(r"^([A-Za-z_][\w\-]*):[ \t]*(.*?)[ \t]*$")
+_TITLE = re.compile(r"^#[ \t]+(\S[^\n]*?)[ \t#]*$", re.MULTILINE)
+
+
+def read_markdown(path: Path) -> Extracted:
+    """Markdown as it stands; front matter (flat `key: value` lines) becomes metadata."""
+    text = decode(path.read_bytes())
+    metadata: dict[str, MetadataValue] = {}
+    if match := _FRONT_MATTER.match(text):
+        for line in match[1].splitlines():
+            if found := _FIELD.match(line):
+                metadata[found[1]] = _scalar(found[2])
+        text = text[match.end() :].lstrip("\n")
+    told = metadata.pop("title", "")
+    heading = _TITLE.search(text)
+    return Extracted(text, str(told) or (heading[1] if heading else ""), metadata)
+
+
+def read_text(path: Path) -> Extracted:
+    """Plain text; a short first line that stands alone is its title."""
+    text = decode(path.read_bytes())
+    first, _, rest = text.strip().partition("\n")
+    alone = rest.startswith(("\n", "=", "-")) and len(first) <= 100 and not first.rstrip().endswith((".", ","))
+    return Extracted(text, first.strip() if alone else "")
+
+
+def _scalar(value: str) -> MetadataValue:
+    """A front matter value: true/false, integer, float, or text without its quotes."""
+    if value.casefold() in ("true", "false"):
+        return value.casefold() == "true"
+    for kind in (int, float):
+        try:
+            return kind(value)
+        except ValueError:
+            continue
+    if len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'":
+        return value[1:-1]
+    return value
+
+
+def _html(path: Path) -> Extracted:
+    from ingest.readers_html import read_html
+
+    return read_html(path)
+
+
+def _pdf(path: Path) -> Extracted:
+    from ingest.readers_office import read_pdf
+
+    return read_pdf(path)
+
+
+def _docx(path: Path) -> Extracted:
+    from ingest.readers_office import read_docx
+
+    return read_docx(path)
+
+
+def _other(path: Path) -> Extracted:
+    """Any format that llama-index's file readers know."""
+    if importlib.util.find_spec("llama_index.readers") is None:
+        raise UnreadableDocument(
+            f"there is no reader for {path.suffix or 'a file without suffix'}; `pip install understudy[formats]` adds "
+            "llama-index's readers"
+        )
+    from llama_index.core import SimpleDirectoryReader
+
+    try:
+        parts = SimpleDirectoryReader(input_files=[path], raise_on_error=True).load_data()
+    except Exception as error:  # the readers of a dozen libraries raise what they like; none of it is ours
+        raise UnreadableDocument(f"llama-index's reader failed: {error}") from error
+    return Extracted(clean("\n\n".join(part.text for part in parts)))
+
+
+_MARKDOWN, _TEXT = Reader("markdown-1", read_markdown), Reader("text-1", read_text)
+_HTML, _PDF, _DOCX = Reader("html-1", _html), Reader("pdf-1", _pdf), Reader("docx-1", _docx)
+READERS = {
+    ".md": _MARKDOWN,
+    ".markdown": _MARKDOWN,
+    ".txt": _TEXT,
+    ".text": _TEXT,
+    ".rst": _TEXT,
+    ".log": _TEXT,
+    ".html": _HTML,
+    ".htm": _HTML,
+    ".xhtml": _HTML,
+    ".pdf": _PDF,
+    ".docx": _DOCX,
+}
+SUFFIXES = (*READERS, ".csv", ".tsv", ".json", ".jsonl")
+_OTHER = Reader("llama-index-1", _other)
+
+
+def reader_for(path: Path) -> Reader:
+    """The reader of a file, by its suffix; others are tried with llama-index's readers."""
+    return READERS.get(path.suffix.lower(), _OTHER)

@@ -1,0 +1,103 @@
+"""HTML to text: boilerplate out, headings and tables kept. Knows no other format."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from pathlib import Path
+
+from bs4 import BeautifulSoup, NavigableString, Tag
+from bs4.builder import ParserRejectedMarkup
+
+from ingest.cleaning import decode
+from ingest.readers import Extracted
+from rag.errors import UnreadableDocument
+
+DROPPED = (
+    "script",
+    "style",
+    "noscript",
+    "template",
+    "nav",
+    "footer",
+    "aside",
+    "form",
+    "iframe",
+    "svg",
+    "button",
+    "head",
+)
+ROLES = ("navigation", "banner", "contentinfo", "search", "complementary")
+BLOCKS = {
+    "p", "div", "section", "article", "main", "ul", "ol", "dl", "dt", "dd", "blockquote", "pre", "figure", "figcaption",
+    "header", "address", "details", "summary", "hr", "body", "html",
+}  # fmt: skip
+MAX_DEPTH = 400
+"""Nested elements; deeper ones are no document that a person wrote."""
+
+
+def read_html(path: Path) -> Extracted:
+    """The text of a page: `<main>` or `<article>` where there is one, without navigation, scripts and footers."""
+    source = decode(path.read_bytes())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Beautiful Soup's guesses about what the markup might be
+        try:
+            soup = BeautifulSoup(source, "html.parser")
+        except (ParserRejectedMarkup, AssertionError, RecursionError) as error:
+            raise UnreadableDocument(f"the file is no HTML: {error}") from error
+    title = soup.title.get_text(" ", strip=True) if soup.title else ""
+    for tag in soup.find_all(list(DROPPED)):
+        tag.decompose()
+    for tag in soup.find_all(attrs={"role": re.compile(f"^(?:{'|'.join(ROLES)})$")}):
+        tag.decompose()
+    for tag in soup.select("[hidden]"):
+        tag.decompose()
+    mains = soup.find_all(["main", "article"])
+    body = mains[0] if len(mains) == 1 else soup.body or soup
+    parts: list[str] = []
+    try:
+        _write(body, parts, 0)
+    except RecursionError as error:
+        raise UnreadableDocument("its elements are nested too deeply") from error
+    text = re.sub(r"[ \t]+", " ", "".join(parts))
+    text = re.sub(r" *\n *", "\n", text)
+    return Extracted(re.sub(r"\n{3,}", "\n\n", text).strip(), title)
+
+
+def _write(node: Tag, parts: list[str], depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise UnreadableDocument("its elements are nested too deeply")
+    for child in node.children:
+        if isinstance(child, NavigableString):
+            if type(child) is NavigableString:  # no comment, no declaration
+                parts.append(re.sub(r"\s+", " ", str(child)))
+        elif isinstance(child, Tag):
+            _write_tag(child, parts, depth)
+
+
+def _write_tag(tag: Tag, parts: list[str], depth: int) -> None:
+    name = tag.name.lower()
+    if re.fullmatch(r"h[1-6]", name):
+        parts.append(f"\n\n{'#' * int(name[1])} {tag.get_text(' ', strip=True)}\n\n")
+    elif name == "table":
+        parts.append(f"\n\n{_table(tag)}\n\n")
+    elif name == "br":
+        parts.append("\n")
+    elif name == "li":
+        parts.append("\n- ")
+        _write(tag, parts, depth + 1)
+    elif name in BLOCKS:
+        parts.append("\n\n")
+        _write(tag, parts, depth + 1)
+        parts.append("\n\n")
+    else:
+        _write(tag, parts, depth + 1)
+
+
+def _table(table: Tag) -> str:
+    lines = [f"{table.caption.get_text(' ', strip=True)}\n"] if table.caption else []
+    for row in table.find_all("tr"):
+        cells = [re.sub(r"\s+", " ", cell.get_text(" ", strip=True)) for cell in row.find_all(["th", "td"])]
+        if any(cells):
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)

@@ -1,0 +1,184 @@
+"""Rows of CSV, JSON and JSONL files as documents, one after the other. Knows no corpus.
+
+A line is read to at most `MAX_LINE_BYTES`, so that one huge line costs no memory; it and every other bad row is
+reported with its number and never stops the rest. Python's own csv and json are used: llama-index's CSV and
+JSON readers join all rows into one text and lose which row is which.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from ingest.cleaning import clean, decode
+from rag.errors import UnreadableDocument
+from rag.types import MetadataValue
+
+FINGERPRINT = "rows-1"
+MAX_LINE_BYTES = 16 * 1024 * 1024
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json")
+
+csv.field_size_limit(MAX_LINE_BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """Which fields of a row are its id, title, text and metadata; an empty one: as documented in `read`."""
+
+    id: str = ""
+    title: str = ""
+    text: tuple[str, ...] = ()
+    metadata: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One document of a file of rows."""
+
+    id: str
+    title: str
+    text: str
+    source: str
+    sha256: str
+    metadata: dict[str, MetadataValue] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row that gives no document."""
+
+    source: str
+    reason: str
+
+
+def holds_rows(path: Path) -> bool:
+    """Whether a file is read row by row, by its suffix."""
+    return path.suffix.lower() in SUFFIXES
+
+
+def estimate(path: Path) -> int:
+    """About how many rows a file has: its line ends, read in blocks."""
+    if path.suffix.lower() == ".json":
+        return 1
+    with path.open("rb") as handle:
+        lines = sum(block.count(b"\n") for block in iter(lambda: handle.read(1 << 20), b""))
+    return max(1, lines - (path.suffix.lower() in (".csv", ".tsv")))
+
+
+def read(path: Path, name: str, mapping: Mapping | None) -> Iterator[Row | BadRow]:
+    """The rows of a file. `name`: how the file is called in ids and messages.
+
+    Without a mapping: id from `doc_id` or `id`, else `name#number`; title from `title`; text from `text`, else every
+    field as a line `field: value`; of JSON rows the other plain fields are metadata.
+    Raises UnreadableDocument when the file as a whole cannot be read.
+    """
+    kind = path.suffix.lower()
+    rules = mapping or Mapping()
+    if kind in (".csv", ".tsv"):
+        yield from _csv(path, name, rules, "\t" if kind == ".tsv" else None)
+    elif kind == ".json":
+        yield from _json(path, name, rules)
+    else:
+        yield from _jsonl(path, name, rules)
+
+
+def _jsonl(path: Path, name: str, rules: Mapping) -> Iterator[Row | BadRow]:
+    with path.open("rb") as handle:
+        for number, line in enumerate(_lines(handle), start=1):
+            source = f"{name}#{number}"
+            if line is None:
+                yield BadRow(source, f"the line is longer than {MAX_LINE_BYTES // 2**20} MiB")
+                continue
+            if not line.strip():
+                continue
+            try:
+                fields = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+            except (ValueError, RecursionError) as error:
+                yield BadRow(source, f"the line is no JSON in UTF-8: {error}")
+                continue
+            yield _row(fields, source, rules, hashlib.sha256(line.rstrip(b"\r\n")).hexdigest(), keep_rest=True)
+
+
+def _json(path: Path, name: str, rules: Mapping) -> Iterator[Row | BadRow]:
+    try:
+        data = json.loads(path.read_bytes().decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise UnreadableDocument(f"the file is no JSON in UTF-8: {error}") from error
+    items = data if isinstance(data, list) else [data]
+    for number, fields in enumerate(items, start=1):
+        body = json.dumps(fields, sort_keys=True, ensure_ascii=True).encode()
+        source = f"{name}#{number}" if isinstance(data, list) else name
+        yield _row(fields, source, rules, hashlib.sha256(body).hexdigest(), keep_rest=True)
+
+
+def _csv(path: Path, name: str, rules: Mapping, delimiter: str | None) -> Iterator[Row | BadRow]:
+    text = decode(path.read_bytes())
+    if delimiter is None:
+        head = text.split("\n", 1)[0]
+        delimiter = max(",;\t|", key=head.count)
+    reader = csv.DictReader(text.splitlines(keepends=True), delimiter=delimiter, restkey="", strict=False)
+    try:
+        if not reader.fieldnames or not any(column.strip() for column in reader.fieldnames):
+            raise UnreadableDocument("the file has no header row")
+        for number, raw in enumerate(reader, start=1):
+            fields = {column.strip(): value for column, value in raw.items() if column and isinstance(value, str)}
+            body = json.dumps(fields, sort_keys=True).encode()
+            yield _row(fields, f"{name}#{number}", rules, hashlib.sha256(body).hexdigest(), keep_rest=False)
+    except csv.Error as error:
+        raise UnreadableDocument(f"line {reader.line_num} is no CSV: {error}") from error
+
+
+def _row(fields: Any, source: str, rules: Mapping, sha256: str, *, keep_rest: bool) -> Row | BadRow:
+    if not isinstance(fields, dict):
+        return BadRow(source, "the row is no object with fields")
+    wanted = [*filter(None, (rules.id, rules.title)), *rules.text, *(rules.metadata or ())]
+    if missing := [column for column in wanted if column not in fields]:
+        return BadRow(source, f"the row has no field {missing[0]!r}; it has {', '.join(map(str, fields))[:200]}")
+    id_field = rules.id or next((key for key in ("doc_id", "id") if _plain(fields.get(key))), "")
+    identity = clean(str(fields[id_field])).strip() if id_field else source
+    if not identity:
+        return BadRow(source, f"its {id_field!r} is empty")
+    title_field = rules.title or ("title" if isinstance(fields.get("title"), str) else "")
+    title = clean(str(fields[title_field])).strip() if title_field else ""
+    if rules.text:
+        columns = list(rules.text)
+    elif isinstance(fields.get("text"), str) and not (rules.metadata is not None and not keep_rest):
+        columns = ["text"]
+    else:
+        columns = [column for column, value in fields.items() if _plain(value)]
+    if len(columns) == 1:
+        text = clean(str(fields[columns[0]]))
+    else:
+        text = "\n".join(f"{c}: {clean(str(fields[c])).strip()}" for c in columns if str(fields[c]).strip())
+    if not text.strip():
+        return BadRow(source, "the row has no text")
+    used = {id_field, title_field, *columns}
+    names = (
+        rules.metadata if rules.metadata is not None else ([c for c in fields if c not in used] if keep_rest else ())
+    )
+    metadata = {c: _typed(fields[c]) for c in names if _plain(fields[c])}
+    return Row(id=identity, title=title, text=text, source=source, sha256=sha256, metadata=metadata)
+
+
+def _plain(value: Any) -> bool:
+    return isinstance(value, str | int | float | bool)
+
+
+def _typed(value: Any) -> MetadataValue:
+    return clean(value) if isinstance(value, str) else value  # type: ignore[no-any-return]  # plain, as asked before
+
+
+def _lines(handle: BinaryIO) -> Iterator[bytes | None]:
+    """Lines with their ends; None for one that is too long, which is skipped without being held."""
+    while line := handle.readline(MAX_LINE_BYTES):
+        if len(line) == MAX_LINE_BYTES and not line.endswith(b"\n"):
+            while (rest := handle.readline(MAX_LINE_BYTES)) and not rest.endswith(b"\n"):
+                pass
+            yield None
+        else:
+            yield line
