@@ -18,6 +18,7 @@ RagError
     ├── ModelBusy              the queue is full; try again after `retry_after` seconds
     ├── ModelTimeout           no answer within the deadline
     ├── ModelRejected          a remote model refused the request (key, quota, content)
+    ├── ModelUnreachable       a remote model's server is not there, fails, or breaks off its answer
     └── Cancelled              the caller went away
 """
 
@@ -134,6 +135,12 @@ class ModelRejected(BackendError):
     """A remote model refused the request: key, quota, unknown model or content."""
 
     code = "model_rejected"
+
+
+class ModelUnreachable(BackendError):
+    """A remote model's server cannot be reached, fails, or breaks off its answer."""
+
+    code = "model_unreachable"
 
 
 class Cancelled(BackendError):

@@ -132,7 +132,7 @@ class LanguageModel(Protocol):
         `cancelled` is polled between pieces; once true, generation stops and Cancelled is raised.
         The same prompt at temperature 0 gives the same text. Closing the iterator stops the generation.
         Raises InvalidQuestion when the prompt does not fit the context, EngineDied, ModelBusy,
-        ModelTimeout, ModelRejected, ModelUnavailable.
+        ModelTimeout, ModelRejected, ModelUnreachable, ModelUnavailable.
         """
         ...
 
