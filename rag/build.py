@@ -88,6 +88,20 @@ def open_index(settings: Settings, generation: Generation, *, create: bool) -> I
     )
 
 
+def delete_domain(settings: Settings, domain: str) -> None:
+    """Remove a domain for good: its files, and its collections on a server. Raises IndexLocked while it is open."""
+    catalog = open_catalog(settings)
+    generation = catalog.live(domain)
+    index = open_index(settings, generation, create=False)
+    if settings.index.backend == "server":
+        from rag.adapters.qdrant_index import QdrantIndex
+
+        if isinstance(index, QdrantIndex):
+            index.drop()
+    index.close()
+    catalog.delete(domain)
+
+
 def open_model(settings: Settings) -> LanguageModel:
     """The language model that the settings name. Raises ModelUnavailable."""
     if settings.model.provider == "openai":

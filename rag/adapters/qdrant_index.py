@@ -124,6 +124,11 @@ class QdrantIndex:
             with self._errors():
                 self._open().delete(self._name, q.PointIdsList(points=list(ids)), wait=True)
 
+    def drop(self) -> None:
+        """Remove the collection with all its points and its alias."""
+        with self._errors():
+            self._open().delete_collection(self._name)
+
     def optimize(self) -> None:
         """Nothing to do: a server optimises in the background."""
 
