@@ -19,9 +19,9 @@ from api.problems import Problem
 from api.requests import AnswerRequest, PassagesRequest
 from api.schema import document
 from rag.settings import Settings
-from rag.types import Answer, DomainInfo, Health, Passage
+from rag.types import Answer, DomainInfo, Health, Passage, Value
 
-TYPES = {
+TYPES: dict[str, type[Value]] = {
     "Answer": Answer,
     "AnswerRequest": AnswerRequest,
     "DomainInfo": DomainInfo,

@@ -1,0 +1,187 @@
+"""A real server on loopback: events as they are made, callers who leave, order of arrival, start and stop."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import httpx
+import pytest
+import uvicorn
+from fakes.pipeline import FakePipeline
+
+from api.app import create_app
+from api.service import Answering
+from api.serving import address, bind
+from rag.settings import Settings, load
+
+ASK = {"question": "How often?", "domain": "plant"}
+SLOW = ASK | {"question": "slow"}
+
+
+@contextmanager
+def served(build: Callable[[Settings], Answering], settings: Settings | None = None) -> Iterator[str]:
+    """The URL of a server that runs in a thread and has been stopped in order at the end."""
+    listening = bind("127.0.0.1", 0)
+    app = create_app(settings or Settings(), build)
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="on"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    try:
+        yield address(listening)
+    finally:
+        server.should_exit = True
+        thread.join(30)
+        listening.close()
+        assert not thread.is_alive()
+
+
+def until(condition: Callable[[], bool], seconds: float = 10.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    return condition()
+
+
+def ready(url: str) -> bool:
+    return httpx.get(f"{url}/health/ready").status_code == 200
+
+
+@pytest.fixture
+def pipeline() -> FakePipeline:
+    return FakePipeline()
+
+
+@pytest.fixture
+def url(pipeline: FakePipeline) -> Iterator[str]:
+    with served(lambda _: pipeline) as url:
+        assert until(lambda: ready(url))
+        yield url
+
+
+def raw_request(url: str, path: str, body: dict[str, str]) -> socket.socket:
+    """A connection on which a question was asked, for callers who hang up."""
+    host, _, port = url.removeprefix("http://").partition(":")
+    connection = socket.create_connection((host, int(port)))
+    content = json.dumps(body).encode()
+    head = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {len(content)}"
+    connection.sendall(head.encode() + b"\r\n\r\n" + content)
+    return connection
+
+
+def test_events_arrive_while_the_answer_is_made(url: str, pipeline: FakePipeline) -> None:
+    names = []
+    with httpx.stream("POST", f"{url}/v1/answers/stream", json=SLOW) as response:
+        for line in response.iter_lines():
+            if line.startswith("event: "):
+                names.append(line.removeprefix("event: "))
+            if len(names) == 6:
+                assert pipeline.finished == []
+                break
+    assert names == ["retrieval", *["token"] * 5]
+
+
+@pytest.mark.parametrize("path", ["/v1/answers", "/v1/answers/stream"])
+def test_a_caller_who_hangs_up_is_cancelled_within_a_second(url: str, pipeline: FakePipeline, path: str) -> None:
+    connection = raw_request(url, path, SLOW)
+    assert until(lambda: pipeline.started == ["slow"])
+    connection.close()
+    assert pipeline.cancelled.wait(1.0)
+    assert httpx.post(f"{url}/v1/answers", json=ASK).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/v1/answers", "/v1/answers/stream"])
+def test_a_caller_who_hangs_up_while_waiting_is_never_served(url: str, pipeline: FakePipeline, path: str) -> None:
+    running = raw_request(url, "/v1/answers", SLOW)
+    assert until(lambda: pipeline.started == ["slow"])
+    waiting = raw_request(url, path, ASK | {"question": "left"})
+    time.sleep(0.1)  # so that it waits; were it not there yet, closing it would prove nothing more
+    waiting.close()
+    time.sleep(0.1)
+    running.close()
+    assert httpx.post(f"{url}/v1/answers", json=ASK).status_code == 200
+    assert pipeline.started == ["slow", "How often?"]
+
+
+def test_questions_are_answered_in_order_of_arrival() -> None:
+    pipeline = FakePipeline(pace=0.01, tokens=10)
+    names = [f"slow {number}" for number in range(5)]
+    with served(lambda _: pipeline) as url, ThreadPoolExecutor(5) as callers:
+        assert until(lambda: ready(url))
+        asked = []
+        for name in names:
+            asked.append(callers.submit(httpx.post, f"{url}/v1/answers", json=ASK | {"question": name}))
+            time.sleep(0.03)
+        assert [call.result().status_code for call in asked] == [200] * 5
+    assert pipeline.started == pipeline.finished == names
+
+
+def test_beyond_the_bound_503_tells_when_to_come_back() -> None:
+    pipeline = FakePipeline(pace=0.02, tokens=1000)
+    settings = load({"UNDERSTUDY_SERVER__MAX_WAITING": "1"})
+    with served(lambda _: pipeline, settings) as url:
+        assert until(lambda: ready(url))
+        running = raw_request(url, "/v1/answers", SLOW)
+        assert until(lambda: pipeline.started == ["slow"])
+        waiting = raw_request(url, "/v1/answers", ASK)
+        time.sleep(0.1)
+        refused = httpx.post(f"{url}/v1/answers", json=ASK)
+        assert refused.status_code == 503
+        assert refused.headers["content-type"] == "application/problem+json"
+        assert refused.json()["code"] == "model_busy"
+        # one served and one waiting, one second each as long as none was measured
+        assert refused.headers["retry-after"] == "2"
+        assert httpx.post(f"{url}/v1/passages", json=ASK).status_code == 200
+        running.close()
+        waiting.close()
+
+
+def test_the_event_loop_answers_while_an_answer_is_made(url: str, pipeline: FakePipeline) -> None:
+    running = raw_request(url, "/v1/answers", SLOW)
+    assert until(lambda: pipeline.started == ["slow"])
+    slowest = 0.0
+    for _ in range(10):
+        started = time.perf_counter()
+        assert httpx.get(f"{url}/health/live").json() == {"live": True}
+        slowest = max(slowest, time.perf_counter() - started)
+    assert slowest < 1.0
+    running.close()
+
+
+def test_live_answers_while_the_models_load_and_ready_says_what_it_waits_for() -> None:
+    loaded = threading.Event()
+
+    def build(_: Settings) -> FakePipeline:
+        assert loaded.wait(30)
+        return FakePipeline()
+
+    with served(build) as url:
+        try:
+            assert until(lambda: httpx.get(f"{url}/health/live").status_code == 200)
+            waiting = httpx.get(f"{url}/health/ready")
+            assert waiting.status_code == 503
+            assert "still being loaded" in waiting.json()["checks"]["start"]
+            refused = httpx.post(f"{url}/v1/answers", json=ASK)
+            assert (refused.status_code, refused.json()["code"]) == (503, "starting")
+            assert int(refused.headers["retry-after"]) >= 1
+        finally:
+            loaded.set()
+        assert until(lambda: ready(url))
+
+
+def test_a_server_that_stops_finishes_the_answer_it_works_on_and_closes_the_pipeline() -> None:
+    pipeline = FakePipeline(pace=0.02, tokens=20)
+    with ThreadPoolExecutor(1) as caller:
+        with served(lambda _: pipeline) as url:
+            assert until(lambda: ready(url))
+            asked = caller.submit(httpx.post, f"{url}/v1/answers", json=SLOW)
+            assert until(lambda: pipeline.started == ["slow"])
+            assert pipeline.finished == []
+        assert asked.result().status_code == 200
+    assert pipeline.finished == ["slow"]
+    assert pipeline.closed.is_set()
