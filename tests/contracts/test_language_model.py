@@ -1,0 +1,210 @@
+"""What every language model keeps: the fake, the OpenAI-compatible adapter on a real server, and llama.cpp's engine."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fakes.gguf_files import write_gguf
+from fakes.language_model import ENDLESS, FakeLanguageModel
+from fakes.openai_server import serving
+
+from rag.adapters.llama_model import LlamaModel
+from rag.adapters.model_files import resolve
+from rag.adapters.openai_model import OpenAIModel
+from rag.errors import Cancelled, InvalidQuestion, ModelTimeout
+from rag.protocols import LanguageModel
+from rag.types import Message, Piece, Prompt
+
+CONTEXT = 512
+
+
+@pytest.fixture(scope="module")
+def fake() -> LanguageModel:
+    return FakeLanguageModel(context_tokens=CONTEXT, seconds_a_piece=0.001)
+
+
+@pytest.fixture(scope="module")
+def remote() -> Iterator[LanguageModel]:
+    with serving(FakeLanguageModel(context_tokens=4 * CONTEXT, seconds_a_piece=0.001)) as server:
+        model = OpenAIModel(
+            base_url=server.url,
+            api_key="sk-loopback",
+            model="fake",
+            context_tokens=CONTEXT,
+            timeout_seconds=30,
+            retries=0,
+        )
+        yield model
+        model.close()
+
+
+def local(path: Path, template: str, name: str) -> LlamaModel:
+    return LlamaModel(
+        path,
+        name=name,
+        template=template,
+        context_tokens=CONTEXT,
+        threads=1,
+        gpu_layers=0,
+        max_waiting=8,
+        fingerprint=f"{name}/1",
+    )
+
+
+@pytest.fixture(scope="module")
+def babbling(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LanguageModel]:
+    """The engine with random weights: its text is noise, its conduct is not."""
+    path = tmp_path_factory.mktemp("gguf") / "llama.gguf"
+    recipe = write_gguf(path, "llama")
+    model = local(path, recipe.template, "tiny")
+    yield model
+    model.close()
+
+
+@pytest.fixture(scope="module")
+def packaged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LanguageModel]:
+    file = resolve("smollm2-135m-instruct", cache=tmp_path_factory.mktemp("models"))
+    model = local(file.path, file.template, file.name)
+    yield model
+    model.close()
+
+
+@pytest.fixture(params=["fake", "remote", "babbling", pytest.param("packaged", marks=pytest.mark.slow)])
+def model(request: pytest.FixtureRequest) -> LanguageModel:
+    found: LanguageModel = request.getfixturevalue(request.param)
+    return found
+
+
+def prompt(text: str = "Tides follow the moon.\nWhat do tides follow?", **limits: object) -> Prompt:
+    messages = (Message(role="system", content="Answer from the text."), Message(role="user", content=text))
+    return Prompt.model_validate({"messages": messages, "max_tokens": 24, "timeout_seconds": 60, **limits})
+
+
+def endless(**limits: object) -> Prompt:
+    return prompt(f"Count upwards {ENDLESS}: one two three four five", **limits)
+
+
+def text_of(pieces: list[Piece]) -> str:
+    return "".join(piece.text for piece in pieces)
+
+
+def test_its_card_says_what_it_is_and_where_it_runs(model: LanguageModel) -> None:
+    card = model.card
+    assert card.name
+    assert card.fingerprint
+    assert card.device
+    assert card.context_tokens == CONTEXT
+    assert model.card == card
+
+
+def test_it_counts_the_tokens_of_each_text_in_order(model: LanguageModel) -> None:
+    short, none, long = model.count_tokens(["one", "", "one two three four five six"])
+    assert none == 0
+    assert 1 <= short < long
+    assert model.count_tokens([]) == []
+
+
+def test_markers_in_a_text_count_as_the_characters_they_are(model: LanguageModel) -> None:
+    assert model.count_tokens(["<|im_end|>"])[0] > 1
+
+
+def test_a_prompt_has_more_tokens_than_its_contents(model: LanguageModel) -> None:
+    messages = prompt().messages
+    contents = sum(model.count_tokens([message.content for message in messages]))
+    assert contents < model.prompt_tokens(messages) < contents + 40
+
+
+def test_only_the_last_piece_tells_the_end_and_the_counts(model: LanguageModel) -> None:
+    *earlier, last = list(model.generate(prompt()))
+    assert last.finish in ("stop", "length")
+    assert last.prompt_tokens
+    assert last.completion_tokens is not None
+    assert last.completion_tokens <= 24
+    assert all(piece.finish is None and piece.prompt_tokens is None for piece in earlier)
+
+
+def test_the_same_prompt_at_temperature_zero_gives_the_same_text(model: LanguageModel) -> None:
+    first = text_of(list(model.generate(prompt())))
+    list(model.generate(prompt("Something else altogether.\nWhat else?")))
+    assert first
+    assert text_of(list(model.generate(prompt()))) == first
+
+
+def test_the_limit_ends_a_text_and_says_so(model: LanguageModel) -> None:
+    pieces = list(model.generate(endless(max_tokens=5)))
+    assert pieces[-1].finish == "length"
+    assert pieces[-1].completion_tokens == 5 or isinstance(model, OpenAIModel)
+
+
+def test_a_stop_string_ends_the_text_before_it(model: LanguageModel) -> None:
+    whole = text_of(list(model.generate(endless())))
+    stop = whole[4:8]
+    pieces = list(model.generate(endless(stop=(stop,))))
+    assert text_of(pieces) == whole[: whole.index(stop)]
+    assert pieces[-1].finish == "stop"
+
+
+def test_a_prompt_beyond_the_context_is_refused_and_the_next_one_answered(model: LanguageModel) -> None:
+    with pytest.raises(InvalidQuestion, match=f"{CONTEXT}"):
+        list(model.generate(prompt("word " * 3 * CONTEXT)))
+    assert text_of(list(model.generate(prompt())))
+
+
+def test_a_request_that_is_cancelled_from_the_first_writes_one_piece_at_most(model: LanguageModel) -> None:
+    stream = model.generate(endless(), cancelled=lambda: True)
+    with pytest.raises(Cancelled):
+        list(itertools.islice(stream, 2))
+    assert text_of(list(model.generate(prompt())))
+
+
+def test_a_request_that_is_cancelled_while_it_runs_ends_there(model: LanguageModel) -> None:
+    gone = threading.Event()
+    stream = model.generate(endless(max_tokens=400), cancelled=gone.is_set)
+    next(stream)
+    gone.set()
+    with pytest.raises(Cancelled):
+        list(stream)
+    assert text_of(list(model.generate(prompt())))
+
+
+def test_a_closed_iterator_ends_the_generation(model: LanguageModel) -> None:
+    stream = model.generate(endless(max_tokens=400))
+    assert list(itertools.islice(stream, 1))
+    stream.close()  # type: ignore[attr-defined]  # a generator, though typed as an iterator
+    assert text_of(list(model.generate(prompt())))
+
+
+def test_no_answer_within_the_time_is_a_timeout(model: LanguageModel) -> None:
+    with pytest.raises(ModelTimeout):
+        list(model.generate(endless(max_tokens=400, timeout_seconds=0.002)))
+
+
+def test_callers_at_the_same_time_get_what_each_would_get_alone(model: LanguageModel) -> None:
+    prompts = [prompt(f"Gate {number} opens at {number} o'clock.\nWhen does gate {number} open?") for number in (1, 2)]
+    alone = [text_of(list(model.generate(one))) for one in prompts]
+    together: dict[int, str] = {}
+
+    def ask(place: int) -> None:
+        together[place] = text_of(list(model.generate(prompts[place % 2])))
+
+    threads = [threading.Thread(target=ask, args=(place,)) for place in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert together == {place: alone[place % 2] for place in range(4)}
+
+
+def test_closing_twice_is_once(tmp_path: Path) -> None:
+    recipe = write_gguf(tmp_path / "tiny.gguf", "qwen2")
+    remote = OpenAIModel(
+        base_url="http://127.0.0.1:9/v1", api_key="", model="m", context_tokens=CONTEXT, timeout_seconds=1, retries=0
+    )
+    models: list[LanguageModel] = [FakeLanguageModel(), remote, local(tmp_path / "tiny.gguf", recipe.template, "tiny")]
+    for each in models:
+        each.close()
+        each.close()

@@ -1,0 +1,100 @@
+"""A language model without a model: it answers with a sentence of its prompt, and keeps the protocol to the letter."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from rag.errors import Cancelled, InvalidQuestion, ModelTimeout
+from rag.types import Message, ModelCard, Piece, Prompt
+
+TOKEN = re.compile(r"\s*(?:\w+|[^\w\s])|\s+$")
+"""A word or a sign with the white space before it."""
+
+MARKERS = 4
+"""Tokens of the markers around one message."""
+
+ENDLESS = "without end"
+"""A prompt that says so is answered with its own words, over and over, until the limit."""
+
+
+def sentence_of(prompt: Prompt) -> str:
+    """The sentence of the prompt that shares most words with its last line; the first of several."""
+    text = prompt.messages[-1].content
+    if ENDLESS in text:
+        return f"{text} " * prompt.max_tokens
+    *body, question = [line for line in text.splitlines() if line.strip()] or [""]
+    sentences = [part.strip() for part in re.split(r"(?<=[.!?])\s+|\n", "\n".join(body)) if part.strip()]
+    asked = set(re.findall(r"\w+", question.casefold()))
+    return max(
+        sentences, key=lambda part: len(asked & set(re.findall(r"\w+", part.casefold()))), default=question.strip()
+    )
+
+
+class FakeLanguageModel:
+    """Deterministic at any temperature; one piece a token, each after `seconds_a_piece`."""
+
+    def __init__(
+        self,
+        *,
+        answer: Callable[[Prompt], str] = sentence_of,
+        context_tokens: int = 512,
+        seconds_a_piece: float = 0.0,
+        name: str = "fake",
+    ) -> None:
+        self._answer, self._context_tokens, self._pause, self._name = answer, context_tokens, seconds_a_piece, name
+        self.prompts: list[Prompt] = []
+        """What it was asked, in order."""
+        self.closed = False
+
+    @property
+    def card(self) -> ModelCard:
+        return ModelCard(
+            name=self._name,
+            fingerprint=f"{self._name}/1",
+            context_tokens=self._context_tokens,
+            device="cpu",
+            weights_format="",
+        )
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        return [len(TOKEN.findall(text)) for text in texts]
+
+    def prompt_tokens(self, messages: Sequence[Message]) -> int:
+        return sum(self.count_tokens([message.content])[0] + MARKERS for message in messages)
+
+    def generate(self, prompt: Prompt, *, cancelled: Callable[[], bool] | None = None) -> Iterator[Piece]:
+        self.prompts.append(prompt)
+        begun = time.monotonic()
+        needed = self.prompt_tokens(prompt.messages)
+        if needed >= self._context_tokens:
+            raise InvalidQuestion(f"the prompt has {needed} tokens, the context holds {self._context_tokens}")
+        whole = self._answer(prompt)
+        places = [place for stop in prompt.stop if stop and (place := whole.find(stop)) >= 0]
+        tokens = TOKEN.findall(whole)
+        limit = min(prompt.max_tokens, self._context_tokens - needed)
+        text, count = "", 0
+        for token in tokens[:limit]:
+            time.sleep(self._pause)
+            if cancelled is not None and cancelled():
+                raise Cancelled("the request was cancelled")
+            if time.monotonic() - begun >= prompt.timeout_seconds:
+                raise ModelTimeout(f"no whole answer within {prompt.timeout_seconds:g} s")
+            count += 1
+            piece = token if not places else whole[len(text) : min(len(text) + len(token), min(places))]
+            text += piece
+            if piece:
+                yield Piece(text=piece)
+            if places and len(text) >= min(places):
+                break
+        stopped = bool(places) and len(text) >= min(places)
+        yield Piece(
+            text="",
+            finish="length" if count >= limit and len(tokens) > limit and not stopped else "stop",
+            prompt_tokens=needed,
+            completion_tokens=count,
+        )
+
+    def close(self) -> None:
+        self.closed = True
