@@ -9,8 +9,10 @@ import hashlib
 import os
 import sys
 import time
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rag.catalog import Catalog, Generation
 from rag.errors import IncompatibleIndex, RagError
@@ -18,6 +20,9 @@ from rag.pipeline import Limits, Pipeline
 from rag.protocols import Embedder, Index, LanguageModel
 from rag.settings import Settings, load
 from rag.types import RetrievalMode
+
+if TYPE_CHECKING:
+    from rag.adapters.model_files import ModelEntry, ModelFile, Verification
 
 
 def silence_telemetry() -> None:
@@ -136,6 +141,29 @@ def open_model(settings: Settings) -> LanguageModel:
         licence=file.licence,
         weights_format=weights.format,
     )
+
+
+def list_models(settings: Settings) -> list[ModelEntry]:
+    """Every language model that can be named, and what is known of its file here."""
+    from rag.adapters.model_files import listing
+
+    return listing(settings.data.directory / "models")
+
+
+def pull_model(settings: Settings, name: str, progress: Callable[[int, int | None], None] | None = None) -> ModelFile:
+    """Fetch a model of the hub; `progress` gets the bytes so far and in all. Raises ModelUnavailable, StorageFull."""
+    silence_telemetry()
+    from rag.adapters.model_files import pull
+
+    cache = settings.data.directory / "models"
+    return pull(name, cache=cache, offline=settings.network.offline, progress=progress)
+
+
+def verify_models(settings: Settings) -> list[Verification]:
+    """Hash every packaged and pulled model file anew."""
+    from rag.adapters.model_files import verify
+
+    return verify(settings.data.directory / "models")
 
 
 def build_pipeline(settings: Settings) -> Pipeline:
