@@ -74,6 +74,12 @@ def raw_request(url: str, path: str, body: dict[str, str]) -> socket.socket:
     return connection
 
 
+def arrived(url: str) -> None:
+    """Return once what was sent before is in the queue: three later connections were accepted, read and answered."""
+    for _ in range(3):
+        assert httpx.get(f"{url}/health/live").status_code == 200
+
+
 def test_events_arrive_while_the_answer_is_made(url: str, pipeline: FakePipeline) -> None:
     names = []
     with httpx.stream("POST", f"{url}/v1/answers/stream", json=SLOW) as response:
@@ -100,7 +106,7 @@ def test_a_caller_who_hangs_up_while_waiting_is_never_served(url: str, pipeline:
     running = raw_request(url, "/v1/answers", SLOW)
     assert until(lambda: pipeline.started == ["slow"])
     waiting = raw_request(url, path, ASK | {"question": "left"})
-    time.sleep(0.1)  # so that it waits; were it not there yet, closing it would prove nothing more
+    arrived(url)
     waiting.close()
     time.sleep(0.1)
     running.close()
@@ -109,16 +115,19 @@ def test_a_caller_who_hangs_up_while_waiting_is_never_served(url: str, pipeline:
 
 
 def test_questions_are_answered_in_order_of_arrival() -> None:
-    pipeline = FakePipeline(pace=0.01, tokens=10)
+    pipeline = FakePipeline(pace=0.01, tokens=100)
     names = [f"slow {number}" for number in range(5)]
-    with served(lambda _: pipeline) as url, ThreadPoolExecutor(5) as callers:
+    with served(lambda _: pipeline) as url:
         assert until(lambda: ready(url))
-        asked = []
+        connections = []
         for name in names:
-            asked.append(callers.submit(httpx.post, f"{url}/v1/answers", json=ASK | {"question": name}))
-            time.sleep(0.03)
-        assert [call.result().status_code for call in asked] == [200] * 5
-    assert pipeline.started == pipeline.finished == names
+            connections.append(raw_request(url, "/v1/answers", ASK | {"question": name}))
+            arrived(url)
+        assert until(lambda: pipeline.finished == names, 30)
+        for connection in connections:
+            assert connection.recv(12) == b"HTTP/1.1 200"
+            connection.close()
+    assert pipeline.started == names
 
 
 def test_beyond_the_bound_503_tells_when_to_come_back() -> None:
@@ -129,7 +138,7 @@ def test_beyond_the_bound_503_tells_when_to_come_back() -> None:
         running = raw_request(url, "/v1/answers", SLOW)
         assert until(lambda: pipeline.started == ["slow"])
         waiting = raw_request(url, "/v1/answers", ASK)
-        time.sleep(0.1)
+        arrived(url)
         refused = httpx.post(f"{url}/v1/answers", json=ASK)
         assert refused.status_code == 503
         assert refused.headers["content-type"] == "application/problem+json"
