@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 from subprocess import PIPE
 
@@ -41,15 +41,16 @@ def sentence(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def test_help_lists_the_commands_and_comes_in_under_a_second() -> None:
-    took = []
+    spent = []
     for _ in range(3):
-        started = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = understudy("--help")
-        took.append(time.perf_counter() - started)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        spent.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
     assert done.returncode == 0
-    assert all(f" {command} " in done.stdout for command in ("serve", "ask", "config"))
-    # the best of three: a busy machine may delay one
-    assert min(took) < 1.0
+    assert all(f" {command} " in done.stdout for command in ("serve", "ask", "config", "ingest", "models"))
+    # processor time, which a busy machine does not stretch as it does the clock's; 0.45 s of both when idle
+    assert min(spent) < 1.0
 
 
 def test_listing_the_commands_imports_none_of_them() -> None:
@@ -113,8 +114,8 @@ def test_a_wrong_option_is_status_2() -> None:
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_serve_prints_its_address_once_ready_and_stops_in_order(stop: signal.Signals) -> None:
     code = (
-        "import sys; sys.path[:0] = ['tests', '.']\n"
-        "from api.serving import serve\nfrom fakes.pipeline import FakePipeline\nfrom rag.settings import load\n"
+        "import sys; sys.path.insert(0, '.')\n"
+        "from api.serving import serve\nfrom tests.fakes.pipeline import FakePipeline\nfrom rag.settings import load\n"
         "class Told(FakePipeline):\n"
         "    def close(self):\n        print('closed', flush=True)\n"
         "serve(load({}), port=0, build=lambda settings: Told())"

@@ -13,12 +13,12 @@ from contextlib import contextmanager
 import httpx
 import pytest
 import uvicorn
-from fakes.pipeline import FakePipeline
 
 from api.app import create_app
 from api.service import Answering
 from api.serving import address, bind
 from rag.settings import Settings, load
+from tests.fakes.pipeline import FakePipeline
 
 ASK = {"question": "How often?", "domain": "plant"}
 SLOW = ASK | {"question": "slow"}

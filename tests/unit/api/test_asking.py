@@ -6,13 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
-from fakes.pipeline import TEXT, FakePipeline
 
 from api.asking import ask_all
 from api.configuration import REDACTED, entries, print_settings
 from rag.errors import UnknownDomain
 from rag.settings import load, variables
 from rag.types import Answer
+from tests.fakes.pipeline import TEXT, FakePipeline
 
 SETTINGS = load({})
 

@@ -8,12 +8,12 @@ import logging
 from collections.abc import Iterator
 
 import pytest
-from fakes.pipeline import FakePipeline
 from litestar.testing import TestClient
 
 from api.app import create_app
 from api.logs import configure
 from rag.settings import Settings
+from tests.fakes.pipeline import FakePipeline
 
 SECRET = "How is the secret pump greased?"
 

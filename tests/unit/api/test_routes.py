@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from fakes.pipeline import QUOTE, TEXT, FakePipeline
 from httpx import Response
 from litestar import Litestar
 from litestar.testing import TestClient
@@ -17,6 +16,7 @@ from api.app import create_app
 from rag.errors import ModelUnavailable
 from rag.settings import Settings
 from rag.types import Answer, DomainInfo, Passage
+from tests.fakes.pipeline import QUOTE, TEXT, FakePipeline
 
 ASK = {"question": "How often is the pump greased?", "domain": "plant"}
 JSON = {"content-type": "application/json"}

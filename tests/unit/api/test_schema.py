@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from fakes.pipeline import FakePipeline
 from litestar.routes import HTTPRoute
 from litestar.testing import TestClient
 
@@ -20,6 +19,7 @@ from api.requests import AnswerRequest, PassagesRequest
 from api.schema import document
 from rag.settings import Settings
 from rag.types import Answer, DomainInfo, Health, Passage, Value
+from tests.fakes.pipeline import FakePipeline
 
 TYPES: dict[str, type[Value]] = {
     "Answer": Answer,
