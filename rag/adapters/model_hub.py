@@ -6,6 +6,7 @@ Where the hub is: `HF_ENDPOINT`, as everywhere in huggingface_hub; a gated model
 from __future__ import annotations
 
 import errno
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ def download(repository: str, file: str, folder: Path, *, anew: bool, progress: 
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import GatedRepoError, RemoteEntryNotFoundError, RepositoryNotFoundError
 
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its retries are no news; what fails is raised
     address = f"{repository}:{file}"
     bar = _bar(progress) if progress else None
     try:
@@ -38,14 +40,16 @@ def download(repository: str, file: str, folder: Path, *, anew: bool, progress: 
         raise ModelUnavailable(f"the hub has no repository {repository!r}, or it is private: check the name") from error
     except RemoteEntryNotFoundError as error:
         raise ModelUnavailable(f"repository {repository!r} has no file {file!r}: check the name") from error
-    except (OSError, ValueError, httpx.HTTPError) as error:
+    except (OSError, ValueError, httpx.HTTPError, RuntimeError) as error:  # RuntimeError: see below
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
             raise storage_error(error, folder) from error
-        # the library wraps what happened in advice of its own; the innermost error says it
+        # the library wraps what happened in advice of its own: the innermost error says it
         cause: BaseException = error
         while cause.__cause__ is not None:
             cause = cause.__cause__
         reason = (str(cause).strip() or type(cause).__name__).splitlines()[0]
+        if isinstance(error, RuntimeError):  # huggingface_hub 1.21 retries a refused connection on a client it closed
+            reason = "no connection"
         raise ModelUnavailable(f"{address} could not be fetched ({reason}): try again when the hub answers") from error
 
 
