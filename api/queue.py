@@ -54,16 +54,18 @@ class Ticket(Generic[T]):
                 raise result
             yield result
 
-    def run(self) -> None:
-        """Do the work; called by the worker's thread only."""
+    def run(self) -> bool:
+        """Do the work, and say whether it came to its end; called by the worker's thread only."""
         try:
             for result in self._work(self.cancelled):
                 if self.cancelled():
-                    return
+                    return False
                 self._put(result)
             self._put(None)
         except Exception as error:  # noqa: BLE001  # handed to the request that waits for it
             self._put(error)
+            return False
+        return True
 
     def _put(self, result: T | Exception | None) -> None:
         # A loop that is closed has nobody left to read.
@@ -134,8 +136,8 @@ class AnswerQueue:
             if ticket.cancelled():
                 continue
             started = time.monotonic()
-            ticket.run()
-            if not ticket.cancelled():
+            # A refusal or a caller who left says nothing about how long an answer takes.
+            if ticket.run():
                 self._learn(time.monotonic() - started)
 
     def _learn(self, seconds: float) -> None:

@@ -6,6 +6,7 @@ The socket is bound before the models load, so that a port that is taken is told
 from __future__ import annotations
 
 import ipaddress
+import logging
 import socket
 from collections.abc import Callable
 
@@ -17,6 +18,8 @@ from api.service import Answering
 from rag.build import build_pipeline
 from rag.errors import InvalidSettings, RagError
 from rag.settings import Settings
+
+log = logging.getLogger("understudy.api")
 
 
 def serve(
@@ -39,6 +42,9 @@ def serve(
         )
     listening = bind(host, settings.server.port if port is None else port)
     configure(settings.log.level)
+    if not is_loopback(host):
+        log.warning("whoever reaches this address may ask: there are no keys yet", extra={"fields": {"host": host}})
+    log.info("listening, loading the models", extra={"fields": {"address": address(listening)}})
     failures: list[RagError] = []
 
     def on_built(failure: RagError | None) -> None:

@@ -35,7 +35,7 @@ def sentence(done: subprocess.CompletedProcess[str]) -> str:
     """What an error says, once it is one sentence with status 2."""
     assert done.returncode == 2, done.stderr
     assert done.stdout == ""
-    (line,) = done.stderr.splitlines()
+    (line,) = [line for line in done.stderr.splitlines() if not line.startswith("{")]  # the rest is the log
     assert line.startswith("understudy: ")
     return line
 
@@ -96,6 +96,19 @@ def test_a_port_that_is_taken_is_a_sentence() -> None:
         said = sentence(understudy("serve", "--port", port))
     assert f"127.0.0.1 port {port}" in said
     assert "--port" in said
+
+
+def test_serving_beyond_this_machine_warns_where_it_is_allowed(tmp_path: Path) -> None:
+    variables = {
+        "UNDERSTUDY_SERVER__ALLOW_REMOTE": "true",
+        "UNDERSTUDY_DATA__DIRECTORY": str(tmp_path),
+        "UNDERSTUDY_MODEL__NAME": str(tmp_path / "missing.gguf"),  # so that it ends by itself
+    }
+    done = understudy("serve", "--host", "0.0.0.0", "--port", "0", **variables)
+    lines = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
+    (warning,) = [line for line in lines if line["level"] == "warning"]
+    assert "no keys" in warning["message"]
+    assert [line["address"].rpartition(":")[0] for line in lines if "address" in line] == ["http://0.0.0.0"]
 
 
 @pytest.mark.parametrize("command", [("ask", "Why?", "--domain", "plant"), ("serve", "--port", "0")])

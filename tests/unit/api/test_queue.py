@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from api.queue import AnswerQueue, Ticket, Work
-from rag.errors import Cancelled, ModelBusy
+from api.queue import FIRST_GUESS_SECONDS, AnswerQueue, Ticket, Work
+from rag.errors import Cancelled, InvalidQuestion, ModelBusy
 
 SOON = 5.0
 
@@ -174,6 +174,21 @@ def test_an_error_reaches_the_one_who_asked_and_not_the_next() -> None:
         return found
 
     assert asyncio.run(run()) == ["x"]
+
+
+def test_a_refusal_says_nothing_about_how_long_an_answer_takes() -> None:
+    def refuses(cancelled: Callable[[], bool]) -> Iterator[str]:
+        raise InvalidQuestion("the question is empty")
+        yield "never"
+
+    async def run() -> float:
+        queue = AnswerQueue(max_waiting=2)
+        with pytest.raises(InvalidQuestion):
+            await everything(queue.submit(refuses))
+        await queue.close()
+        return queue.expected_wait(3)
+
+    assert asyncio.run(run()) == 3 * FIRST_GUESS_SECONDS
 
 
 def test_closing_serves_who_waits_and_refuses_who_comes() -> None:
