@@ -158,12 +158,10 @@ class OpenAIModel:
 
     # --- one answer ---
 
-    def _pieces(
-        self, prompt: Prompt, needed: int, attempt: _Attempt, first: Event | None, wait: _Wait
-    ) -> Iterator[Piece]:
+    def _pieces(self, prompt: Prompt, needed: int, attempt: _Attempt, first: Event, wait: _Wait) -> Iterator[Piece]:
         stop = StopText(prompt.stop)
         finish, usage, written, ended = "", Event(), "", False
-        event = first
+        event: Event | None = first
         while event is not None and not stop.found:
             if event.failure is not None:
                 raise self._unreachable(f"failed while it answered ({self._hide(event.failure.message)})")
@@ -200,7 +198,7 @@ class OpenAIModel:
 
     # --- beginning, and beginning again ---
 
-    def _begin(self, prompt: Prompt, wait: _Wait) -> tuple[_Attempt, Event | None]:
+    def _begin(self, prompt: Prompt, wait: _Wait) -> tuple[_Attempt, Event]:
         """The attempt that the server answers with 200, and its first event."""
         tries = 0
         while True:
@@ -214,7 +212,7 @@ class OpenAIModel:
                 item = wait.take(attempt)
                 if isinstance(item, _Answered) and item.status == 200:
                     item = wait.take(attempt)
-                    if not isinstance(item, Exception | _Answered):
+                    if isinstance(item, Event):
                         return attempt, item
             except BaseException:
                 attempt.abandoned.set()

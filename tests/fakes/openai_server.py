@@ -155,7 +155,8 @@ def _handler(server: OpenAIServer) -> type[BaseHTTPRequestHandler]:
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(data.encode())))
             self.end_headers()
-            self.wfile.write(data.encode())
+            with contextlib.suppress(ConnectionError):  # a caller that did not wait
+                self.wfile.write(data.encode())
 
         def stream(self, first: list[str], rest: Iterator[str], headers: dict[str, str], *, hang_up: bool) -> None:
             self.send_response(200)
