@@ -31,6 +31,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard outpu
 def apply(
     path: Annotated[Path, typer.Argument(help="A folder (with or without corpus.toml), a file, or a suite.")],
     domain: Domain,
+    *,
     prune: Annotated[bool, typer.Option("--prune", help="Remove documents that the path no longer holds.")] = False,
     id_field: Annotated[str, typer.Option(help="Rows: the field with the document's id.")] = "",
     title_field: Annotated[str, typer.Option(help="Rows: the field with the title.")] = "",
@@ -120,10 +121,7 @@ def delete(
     with _refusals():
         if everything == bool(document):
             raise typer.BadParameter("give --document ID (once or more), or --all")
-        if everything:
-            result = _delete_domain(domain)
-        else:
-            result = _delete_documents(domain, list(document or ()))
+        result = _delete_domain(domain) if everything else _delete_documents(domain, list(document or ()))
     if as_json:
         _print_json(result)
     else:

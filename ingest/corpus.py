@@ -8,6 +8,7 @@ path relative to the corpus root, with forward slashes. Knows no chunk and no in
 from __future__ import annotations
 
 import hashlib
+import os
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -98,7 +99,7 @@ class Corpus:
                 size = path.stat().st_size
                 if size == 0:
                     raise UnreadableDocument("the file is empty")
-                if size > MAX_FILE_BYTES:
+                if size > MAX_FILE_BYTES and not rows.streams(path):
                     raise UnreadableDocument(f"the file has {size:,} bytes, at most {MAX_FILE_BYTES:,} are read")
                 if rows.holds_rows(path):
                     table = mappings.get(name)
@@ -208,7 +209,10 @@ def _walk(root: Path) -> tuple[tuple[str, ...], tuple[Unreadable, ...]]:
             relative = path.relative_to(root).as_posix()
             if name.startswith("."):
                 continue
-            if path.is_symlink() and not path.resolve().is_relative_to(home):
+            if not name.isprintable() or any("\ud800" <= c <= "\udfff" for c in relative):
+                shown = relative.encode("utf-8", "replace").decode("utf-8")
+                skipped.append(Unreadable(shown, "its name is no UTF-8 text: rename it"))
+            elif path.is_symlink() and not os.path.realpath(path).startswith(f"{home}{os.sep}"):
                 skipped.append(Unreadable(relative, "it is a link out of the corpus"))
             elif not path.is_file():
                 skipped.append(Unreadable(relative, "it is no regular file"))
@@ -218,8 +222,7 @@ def _walk(root: Path) -> tuple[tuple[str, ...], tuple[Unreadable, ...]]:
 
 
 def _os_walk(root: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
-    import os  # Path.walk came with Python 3.12
-
+    # Path.walk came with Python 3.12
     for folder, subfolders, names in os.walk(root):
         yield Path(folder), subfolders, names
 

@@ -6,8 +6,9 @@ import re
 import warnings
 from pathlib import Path
 
-from bs4 import BeautifulSoup, NavigableString, Tag
+from bs4 import BeautifulSoup, Tag
 from bs4.builder import ParserRejectedMarkup
+from bs4.element import NavigableString
 
 from ingest.cleaning import decode
 from ingest.readers import Extracted
@@ -48,9 +49,7 @@ def read_html(path: Path) -> Extracted:
     title = soup.title.get_text(" ", strip=True) if soup.title else ""
     for tag in soup.find_all(list(DROPPED)):
         tag.decompose()
-    for tag in soup.find_all(attrs={"role": re.compile(f"^(?:{'|'.join(ROLES)})$")}):
-        tag.decompose()
-    for tag in soup.select("[hidden]"):
+    for tag in soup.select(",".join(["[hidden]", *(f"[role={role}]" for role in ROLES)])):
         tag.decompose()
     mains = soup.find_all(["main", "article"])
     body = mains[0] if len(mains) == 1 else soup.body or soup

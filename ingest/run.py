@@ -16,17 +16,23 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+import numpy as np
+
 from ingest import splitting
 from ingest.corpus import Corpus, Found, Unreadable
+from ingest.metadata import typed
 from rag.catalog import Catalog, Generation, check_compatible, check_domain_name, new_manifest
 from rag.documents import DocumentStore, StoredChunk
 from rag.errors import RagError, UnknownDomain, UnreadableDocument
 from rag.protocols import Embedder, Index, IndexedChunk
 from rag.types import Chunk, Document, FieldType, Filter, point_id, sha256_text
 
-GROUP_CHUNKS = 512
-"""Chunks that are embedded and written together: enough for the embedder to sort by length, small enough to show
-progress every few seconds."""
+GROUP_CHUNKS = 2048
+"""Chunks that are sorted by length, embedded and committed together. On NQ the embedder pads 7.5% of its tokens in
+groups of 512, 4.5% in 1,024, 2.8% in 2,048, 1.1% in one."""
+
+CALL_CHUNKS = 256
+"""Chunks of one call of the embedder and of one upsert: some seconds of progress, a few megabytes of points."""
 
 RECIPE = "title-heading-text-1"
 """How a chunk becomes the text that is embedded and indexed."""
@@ -36,12 +42,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run is; documents of `total` (0: unknown) were looked at."""
+    """How far a run is: `documents` of about `total` are unchanged, unreadable, or embedded; `chunks` are embedded."""
 
     documents: int
     total: int
     chunks: int
     seconds: float
+    """Since the start of the run."""
 
 
 @dataclass(slots=True)
@@ -144,10 +151,16 @@ class Target:
         """Embed a group and write it; the number of chunks."""
         return self.commit(group, self.embed(group))
 
-    def embed(self, group: list[_Ready]) -> list[list[IndexedChunk]]:
-        """The chunks of each document with their vectors."""
+    def embed(self, group: list[_Ready], tell: Callable[[int], None] | None = None) -> list[list[IndexedChunk]]:
+        """The chunks of each document with their vectors; `tell` hears how many each call embedded."""
         texts = [embedded_text(ready.document, chunk) for ready in group for chunk in ready.chunks]
-        vectors = self.embedder.embed(texts)
+        vectors = np.empty((len(texts), self.embedder.dimensions), np.float32)
+        order = sorted(range(len(texts)), key=lambda row: len(texts[row]))  # like lengths in one call: less padding
+        for first in range(0, len(order), CALL_CHUNKS):
+            rows = order[first : first + CALL_CHUNKS]
+            vectors[rows] = self.embedder.embed([texts[row] for row in rows])
+            if tell is not None:
+                tell(len(rows))
         domain = self.generation.manifest.domain
         out: list[list[IndexedChunk]] = []
         row = 0
@@ -183,7 +196,8 @@ class Target:
             changes.append((ready.document.id, [*new, *gone]))
         self.store.begin(changes)
         everything = [chunk for chunks in indexed for chunk in chunks]
-        self.index.upsert(everything)
+        for first in range(0, len(everything), CALL_CHUNKS):
+            self.index.upsert(everything[first : first + CALL_CHUNKS])
         self.index.delete_chunks(stale)
         self.store.commit(
             [
@@ -240,7 +254,7 @@ def apply(
         group: list[_Ready] = []
         count = 0
         for found in corpus.documents():
-            ready = _take(found, known, seen, summary)
+            ready = _take(found, known, seen, summary, manifest.fields)
             if ready is None:
                 continue
             group.append(ready)
@@ -251,22 +265,28 @@ def apply(
         if group:
             yield group
 
-    def tell() -> None:
+    done = embedded = 0
+
+    def tell(chunks: int = 0) -> None:
+        nonlocal embedded
+        embedded += chunks
         if progress is not None:
-            looked = len(seen) + len(summary.unreadable)
-            progress(Progress(looked, max(total, looked), summary.chunks, time.monotonic() - begin))
+            looked = done + summary.unchanged + len(summary.unreadable)
+            progress(Progress(looked, max(total, looked), embedded, time.monotonic() - begin))
 
     with ThreadPoolExecutor(1, thread_name_prefix="ingest-write") as writer:
         written: Future[int] | None = None
         for group in _ahead(groups()):
-            indexed = target.embed(group)
+            indexed = target.embed(group, tell)
+            done += len(group)
             if written is not None:
                 summary.chunks += written.result()
             written = writer.submit(target.commit, group, indexed)
             tell()
         if written is not None:
             summary.chunks += written.result()
-    if prune and (gone := sorted(set(known) - set(seen))):
+    if prune and seen:
+        gone = _missing(known, seen, summary)
         target.delete(gone)
         summary.removed = len(gone)
     if summary.chunks or summary.removed:
@@ -276,8 +296,22 @@ def apply(
     return summary
 
 
+def _missing(known: Mapping[str, tuple[str, str, str]], seen: Mapping[str, str], summary: Summary) -> list[str]:
+    """Stored documents whose file or row is gone; one that is there but unreadable now stays as it was."""
+    broken = {item.source for item in summary.unreadable}
+    return sorted(
+        name
+        for name, (_, _, source) in known.items()
+        if name not in seen and source not in broken and source.split("#", 1)[0] not in broken
+    )
+
+
 def _take(
-    found: Found | Unreadable, known: Mapping[str, tuple[str, str, str]], seen: dict[str, str], summary: Summary
+    found: Found | Unreadable,
+    known: Mapping[str, tuple[str, str, str]],
+    seen: dict[str, str],
+    summary: Summary,
+    fields: Mapping[str, FieldType],
 ) -> _Ready | None:
     """Read and split a document if it is new or changed; count it either way."""
     if isinstance(found, Unreadable):
@@ -288,14 +322,19 @@ def _take(
         summary.unreadable.append(Unreadable(found.source, reason))
         return None
     seen[found.id] = found.source
-    recipe = f"{found.recipe}/{splitting.FINGERPRINT}/{RECIPE}"
+    declared = ",".join(f"{name}:{kind}" for name, kind in sorted(fields.items()))
+    recipe = f"{found.recipe}/{splitting.FINGERPRINT}/{RECIPE}/{declared}"
     if known.get(found.id) == (found.file_sha256, recipe, found.source):
         summary.unchanged += 1
         return None
     try:
         document = found.read()
+        document = document.model_copy(update={"metadata": typed(document.metadata, fields)})
     except UnreadableDocument as error:
         summary.unreadable.append(Unreadable(found.source, str(error)))
+        return None
+    except Exception as error:  # noqa: BLE001  # parsers raise anything on a bad file, which must not stop the rest
+        summary.unreadable.append(Unreadable(found.source, f"its reader failed: {type(error).__name__}: {error}"))
         return None
     if found.id in known:
         summary.changed += 1

@@ -1,0 +1,69 @@
+"""Metadata values as the types that a domain declares filterable, so that a filter on them matches. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from math import isfinite
+
+from rag.errors import UnreadableDocument
+from rag.types import FieldType, MetadataValue
+
+_BOOLS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+def typed(metadata: Mapping[str, MetadataValue], fields: Mapping[str, FieldType]) -> dict[str, MetadataValue]:
+    """The metadata with every declared field in its type; an empty one is left out.
+
+    Date-times become RFC 3339 in UTC; one without a zone is taken to be UTC. Raises UnreadableDocument naming the
+    field and its value.
+    """
+    out = {name: _storable(value) for name, value in metadata.items()}
+    for name, kind in fields.items():
+        value = metadata.get(name)
+        if value is None:
+            continue
+        if isinstance(value, str) and not value.strip():
+            del out[name]
+            continue
+        try:
+            out[name] = _convert(value, kind)
+        except ValueError:
+            raise UnreadableDocument(
+                f"its metadata field {name!r} is {str(value)[:80]!r}, declared filterable as {kind.value}: correct the "
+                "value, or the type under [filterable] in corpus.toml"
+            ) from None
+    return out
+
+
+def _storable(value: MetadataValue) -> MetadataValue:
+    """The value itself, or as text where no payload holds it: beyond 64 bits, infinite, or no number."""
+    if isinstance(value, bool | str):
+        return value
+    fits = -(2**63) <= value < 2**63 if isinstance(value, int) else isfinite(value)
+    return value if fits else str(value)
+
+
+def _convert(value: MetadataValue, kind: FieldType) -> MetadataValue:
+    text = str(value).strip()
+    if kind is FieldType.KEYWORD:
+        return text
+    if kind is FieldType.BOOL:
+        if text.casefold() not in _BOOLS:
+            raise ValueError(text)
+        return _BOOLS[text.casefold()]
+    if kind is FieldType.DATETIME:
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
+    number = float(text)
+    if kind is FieldType.FLOAT:
+        if not isfinite(number):
+            raise ValueError(text)
+        return number
+    return int(text) if text.lstrip("+-").isdigit() else _whole(number)
+
+
+def _whole(number: float) -> int:
+    if not number.is_integer():
+        raise ValueError(number)
+    return int(number)
