@@ -8,9 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fakes.gguf_files import write_gguf
-from fakes.language_model import ENDLESS, FakeLanguageModel
-from fakes.openai_server import serving
 
 from rag.adapters.llama_model import LlamaModel
 from rag.adapters.model_files import resolve
@@ -18,6 +15,9 @@ from rag.adapters.openai_model import OpenAIModel
 from rag.errors import Cancelled, InvalidQuestion, ModelTimeout
 from rag.protocols import LanguageModel
 from rag.types import Message, Piece, Prompt
+from tests.fakes.gguf_files import write_gguf
+from tests.fakes.language_model import ENDLESS, FakeLanguageModel
+from tests.fakes.openai_server import serving
 
 CONTEXT = 512
 

@@ -15,10 +15,9 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from fakes.language_model import FakeLanguageModel
-
 from rag.errors import InvalidQuestion
 from rag.types import Message, Prompt
+from tests.fakes.language_model import FakeLanguageModel
 
 Body = dict[str, Any]
 

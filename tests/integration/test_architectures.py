@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fakes.gguf_files import CONTEXT, RECIPES, Recipe, write_gguf
 
 from rag.adapters.gguf_header import read_header
 from rag.adapters.llama_model import LlamaModel
@@ -15,6 +14,7 @@ from rag.engine.llama import Llama
 from rag.errors import ModelUnavailable
 from rag.profiles import PROFILES, segments
 from rag.types import Message, Prompt
+from tests.fakes.gguf_files import CONTEXT, RECIPES, Recipe, write_gguf
 
 MESSAGES = (
     Message(role="system", content="Answer from the text."),

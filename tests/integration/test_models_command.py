@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fakes.gguf_files import write_gguf
-from fakes.model_hub import ModelHub, hub_with
+
+from tests.fakes.gguf_files import write_gguf
+from tests.fakes.model_hub import ModelHub, hub_with
 
 ADDRESS = "owner/tiny-GGUF:tiny.gguf"
 PATH = "owner/tiny-GGUF/tiny.gguf"

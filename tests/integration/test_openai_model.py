@@ -18,8 +18,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from fakes.language_model import ENDLESS, FakeLanguageModel
-from fakes.openai_server import Body, OpenAIServer, Reply, chunk, failure, serving
 
 from rag.adapters.openai_model import OpenAIModel
 from rag.errors import (
@@ -33,6 +31,8 @@ from rag.errors import (
     RagError,
 )
 from rag.types import Message, Piece, Prompt
+from tests.fakes.language_model import ENDLESS, FakeLanguageModel
+from tests.fakes.openai_server import Body, OpenAIServer, Reply, chunk, failure, serving
 
 KEY = "sk-loopback-secret-0123456789"
 ASKED = Prompt(messages=(Message(role="user", content="Tides follow the moon.\nWhat do tides follow?"),), max_tokens=16)

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import gguf
 import pytest
-from fakes.gguf_files import RECIPES, write_gguf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag.adapters.gguf_header import _BLOCKS, FILE_TYPES, read_header
 from rag.errors import ModelUnavailable
+from tests.fakes.gguf_files import RECIPES, write_gguf
 
 
 @pytest.fixture(scope="module")

@@ -10,11 +10,11 @@ import struct
 from pathlib import Path
 
 import pytest
-from fakes.gguf_files import write_gguf
 
 from rag.adapters.model_files import listing, pull, recorded, resolve, verify
 from rag.errors import InvalidSettings, ModelUnavailable
 from rag.profiles import PROFILES
+from tests.fakes.gguf_files import write_gguf
 
 ADDRESS = "owner/tiny-GGUF:tiny.gguf"
 
