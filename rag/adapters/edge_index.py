@@ -135,7 +135,7 @@ class EdgeIndex:
                 for hit in found_lexical:
                     if str(hit.id) not in scores_dense:
                         scores_dense[str(hit.id)] = float(np.dot(_dense_of(hit), vector))
-            order = ranked(mode, scores_dense, scores_lexical)[: limit + 8]
+            order = ranked(mode, text, scores_dense, scores_lexical)[: limit + 8]
             return self._passages(shard, order, scores_dense, scores_lexical, limit)
 
     def count(self, filter: Filter = EVERYTHING) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rag.fusion import combine
+from rag.fusion import combine, dense_weight
 from rag.protocols import IndexedChunk
 from rag.types import FieldType, Passage, RetrievalMode
 
@@ -53,13 +53,16 @@ def to_passage(payload: Mapping[str, Any], score: float, dense: float | None, bm
     return Passage(**shown, score=round(score, 6), dense_score=dense, bm25_score=bm25)
 
 
-def ranked(mode: RetrievalMode, dense: Mapping[str, float], bm25: Mapping[str, float]) -> list[tuple[str, float]]:
+def ranked(
+    mode: RetrievalMode, question: str, dense: Mapping[str, float], bm25: Mapping[str, float]
+) -> list[tuple[str, float]]:
     """(id, score) best first, of what either ranking found."""
     if mode is RetrievalMode.HYBRID:
         keys = list(dict.fromkeys([*dense, *bm25]))
         scores = combine(
             np.array([dense.get(key, 0.0) for key in keys], np.float64),
             np.array([bm25.get(key, 0.0) for key in keys], np.float64),
+            weight=dense_weight(question),
         )
         pairs = list(zip(keys, scores.tolist(), strict=True))
     else:

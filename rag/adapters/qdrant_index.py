@@ -183,7 +183,7 @@ class QdrantIndex:
                         if str(hit.id) not in scores_dense:
                             held = cast("dict[str, list[float]]", hit.vector)[DENSE]
                             scores_dense[str(hit.id)] = float(np.dot(np.asarray(held, np.float32), vector))
-            order = ranked(mode, scores_dense, scores_lexical)[: limit + 8]
+            order = ranked(mode, text, scores_dense, scores_lexical)[: limit + 8]
             records = client.retrieve(self._name, [key for key, _ in order], with_payload=True)
         payloads = {str(record.id): record.payload or {} for record in records}
         return _sorted(
