@@ -1,0 +1,54 @@
+"""Declared fields get their type; what does not fit is told by name and value."""
+
+import pytest
+
+from ingest.metadata import typed
+from rag.errors import UnreadableDocument
+from rag.types import FieldType, MetadataValue
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "expected"),
+    [
+        (7, FieldType.KEYWORD, "7"),
+        ("1.5", FieldType.FLOAT, 1.5),
+        ("12", FieldType.INTEGER, 12),
+        ("12.0", FieldType.INTEGER, 12),
+        (3.0, FieldType.INTEGER, 3),
+        ("Yes", FieldType.BOOL, True),
+        (0, FieldType.BOOL, False),
+        ("2024-03-01", FieldType.DATETIME, "2024-03-01T00:00:00+00:00"),
+        ("2024-03-01T02:00:00+02:00", FieldType.DATETIME, "2024-03-01T00:00:00+00:00"),
+    ],
+)
+def test_a_declared_field_gets_its_type(value: MetadataValue, kind: FieldType, expected: MetadataValue) -> None:
+    result = typed({"f": value, "other": "x"}, {"f": kind})
+    assert result == {"f": expected, "other": "x"}
+    assert type(result["f"]) is type(expected)
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        ("abc", FieldType.INTEGER),
+        ("1.5", FieldType.INTEGER),
+        ("nan", FieldType.FLOAT),
+        ("maybe", FieldType.BOOL),
+        ("tomorrow", FieldType.DATETIME),
+    ],
+)
+def test_a_value_of_another_type_is_refused_by_name(value: str, kind: FieldType) -> None:
+    with pytest.raises(UnreadableDocument, match=rf"'f' is '{value}', declared filterable as {kind.value}"):
+        typed({"f": value}, {"f": kind})
+
+
+def test_an_empty_value_is_left_out_and_a_missing_one_stays_missing() -> None:
+    assert typed({"f": " "}, {"f": FieldType.INTEGER, "g": FieldType.BOOL}) == {}
+
+
+def test_numbers_that_no_payload_holds_become_text() -> None:
+    assert typed({"big": 2**70, "inf": float("inf"), "ok": -(2**63)}, {}) == {
+        "big": str(2**70),
+        "inf": "inf",
+        "ok": -(2**63),
+    }
