@@ -87,12 +87,15 @@ def bind(host: str, port: int) -> socket.socket:
     """A listening socket. Raises InvalidSettings when the address cannot be listened on."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=2048)
+        created = socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
         raise InvalidSettings(
             f"cannot listen on {host} port {port} ({error.strerror or error}): choose another by --port, 0 takes "
             "any free one"
         ) from error
+    # Made anew from its descriptor, it knows that its protocol is TCP; only then asyncio sends without Nagle's
+    # delay, which adds 40 ms to every answer (0.9 ms became 44 ms for /health/live on a kept connection).
+    return socket.socket(fileno=created.detach())
 
 
 def address(listening: socket.socket) -> str:
