@@ -21,7 +21,7 @@ DENSE_WEIGHT_IDENTIFIERS = 0.25
 """The same for a question with an identifier or acronym. Chosen on PubMed questions, where 0.2 to 0.35 are alike."""
 
 IDENTIFIER = re.compile(
-    r"\b(?=[\w.\-/]*\d)(?=[\w.\-/]*[^\W\d_])\w[\w.\-/]*\w\b"  # letters and digits in one word: T1185, P-214, CVE-2021-44228
+    r"\b(?=[\w.\-/]*\d)(?=[\w.\-/]*[^\W\d_])\w[\w.\-/]*\w\b"  # letters and digits: T1185, P-214, CVE-2021-44228
     r"|\b[A-Z][A-Z0-9&.\-]{2,}\b"  # an acronym of three or more: MITRE, ATT&CK, PTSD
 )
 
