@@ -1,6 +1,6 @@
 """The header of a GGUF file: its key-value metadata, read without its tensors. Knows no model.
 
-Source: the GGUF specification of ggml (docs/gguf.md), versions 2 and 3, little endian. A file comes from anywhere, so
+Source: the GGUF specification in the ggml repository, versions 2 and 3, little endian. A file comes from anywhere, so
 every length is checked before it is believed.
 """
 
