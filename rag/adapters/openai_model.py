@@ -283,7 +283,8 @@ class OpenAIModel:
         )
 
     def _hide(self, text: str) -> str:
-        return text.replace(self._key, "[key]") if self._key else text
+        # a shorter one is a stand-in such as 'none' or 'EMPTY', and a word that messages need
+        return text.replace(self._key, "[key]") if len(self._key) >= 8 else text
 
     # --- the reading thread ---
 
