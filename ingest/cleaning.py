@@ -15,6 +15,12 @@ _BOMS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _UNWANTED = re.compile("[\x00\x01-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+_CONTROLS = re.compile("[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
+"""No text has them in number; a form feed and an escape are told apart, because old texts and logs do."""
+
+MAX_LINE_CHARS = 1 << 24
+"""A longer line was not written by a person, and would be cut into tens of thousands of chunks."""
+
 SAMPLE_BYTES = 1 << 20
 
 
@@ -30,8 +36,10 @@ def decode(data: bytes) -> str:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
         text = _guess(data)
-    if text.count("\x00") > len(text) // 100:
+    if len(_CONTROLS.findall(text)) > max(16, len(text) // 50):
         raise UnreadableDocument("the file is binary, not text")
+    if len(text) > MAX_LINE_CHARS and max(map(len, text.split("\n"))) > MAX_LINE_CHARS:
+        raise UnreadableDocument(f"one of its lines is longer than {MAX_LINE_CHARS // 2**20} Mi characters")
     return clean(text)
 
 
