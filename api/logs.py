@@ -66,6 +66,11 @@ def request_id(scope: Scope | MutableMapping[str, Any]) -> str:
     return identity
 
 
+def note_problem(scope: Scope | MutableMapping[str, Any], code: str) -> None:
+    """Have the request's log line name the problem that was told; its sentence may hold the caller's words."""
+    scope.setdefault("state", {})["problem"] = code
+
+
 def logged(app: ASGIApp) -> ASGIApp:
     """`app` with the request's id in the answer's header, and one log line a request with its time."""
 
@@ -94,6 +99,8 @@ def logged(app: ASGIApp) -> ASGIApp:
                 "status": status,
                 "milliseconds": round((time.perf_counter() - started) * 1000, 1),
             }
+            if "problem" in scope["state"]:
+                fields["problem"] = scope["state"]["problem"]
             log.info("request", extra={"fields": fields})
 
     return call

@@ -16,7 +16,7 @@ from litestar.exceptions import HTTPException, SerializationException
 from litestar.routes import HTTPRoute
 from pydantic import Field
 
-from api.logs import request_id
+from api.logs import note_problem, request_id
 from rag.errors import BackendError, CorpusError, ModelBusy, QuestionError, RagError, UnknownDomain
 from rag.types import Value
 
@@ -102,6 +102,7 @@ def describe(error: Exception, *, identity: str) -> Problem:
 def respond(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """The exception handler of the whole application."""
     problem = describe(error, identity=request_id(request.scope))
+    note_problem(request.scope, problem.code)
     headers = {}
     if problem.status == 405:
         headers["Allow"] = ", ".join(sorted(_methods(request)))

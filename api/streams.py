@@ -13,7 +13,7 @@ from typing import Any
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from api import wire
-from api.logs import request_id
+from api.logs import note_problem, request_id
 from api.problems import describe
 from api.queue import Ticket
 from rag.types import Event
@@ -63,7 +63,7 @@ async def begin(ticket: Ticket[Event], receive: Receive, *, heartbeat: float = H
     async def respond(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001  # `watch` receives
         try:
             await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
-            async for chunk in _chunks(first, events, request_id(scope), heartbeat):
+            async for chunk in _chunks(first, events, scope, heartbeat):
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
@@ -73,7 +73,7 @@ async def begin(ticket: Ticket[Event], receive: Receive, *, heartbeat: float = H
     return respond
 
 
-async def _chunks(first: Event, events: AsyncIterator[Event], identity: str, heartbeat: float) -> AsyncIterator[bytes]:
+async def _chunks(first: Event, events: AsyncIterator[Event], scope: Scope, heartbeat: float) -> AsyncIterator[bytes]:
     """Events as they come, a heartbeat where none comes for a while, and the problem if it fails midway."""
     number = 1
     yield wire.to_event(first.type, number, first)
@@ -91,6 +91,8 @@ async def _chunks(first: Event, events: AsyncIterator[Event], identity: str, hea
             yield wire.to_event(event.type, number, event)
             upcoming = asyncio.ensure_future(anext(events, None))
     except Exception as error:  # noqa: BLE001  # the status is sent already: the problem comes as the last event
-        yield wire.to_event("error", number + 1, describe(error, identity=identity))
+        problem = describe(error, identity=request_id(scope))
+        note_problem(scope, problem.code)
+        yield wire.to_event("error", number + 1, problem)
     finally:
         upcoming.cancel()

@@ -34,12 +34,12 @@ def lines(stream: io.StringIO) -> list[dict[str, object]]:
     return [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
-def ask(question: str, headers: dict[str, str] | None = None) -> str:
+def ask(question: str, headers: dict[str, str] | None = None, *, path: str = "/v1/answers") -> str:
     with TestClient(create_app(Settings(), lambda _: FakePipeline())) as client:
         while client.get("/health/ready").status_code != 200:
             pass
         body = {"question": question, "domain": "plant"}
-        return client.post("/v1/answers", json=body, headers=headers).headers["x-request-id"]
+        return client.post(path, json=body, headers=headers).headers["x-request-id"]
 
 
 def test_a_request_is_one_line_without_its_question(stream: io.StringIO) -> None:
@@ -48,7 +48,23 @@ def test_a_request_is_one_line_without_its_question(stream: io.StringIO) -> None
     (line,) = [line for line in lines(stream) if line.get("path") == "/v1/answers"]
     assert line["request_id"] == identity
     assert (line["method"], line["status"], line["level"]) == ("POST", 200, "info")
+    assert "problem" not in line
     assert "secret" not in stream.getvalue()
+
+
+@pytest.mark.parametrize(("question", "problem"), [(" ", "invalid_question"), ("early", "engine_died")])
+def test_a_refused_request_names_its_problem(stream: io.StringIO, question: str, problem: str) -> None:
+    configure("info", stream)
+    ask(question)
+    (line,) = [line for line in lines(stream) if line.get("path") == "/v1/answers"]
+    assert line["problem"] == problem
+
+
+def test_a_stream_that_fails_midway_names_its_problem(stream: io.StringIO) -> None:
+    configure("info", stream)
+    ask("late", path="/v1/answers/stream")
+    (line,) = [line for line in lines(stream) if line.get("path") == "/v1/answers/stream"]
+    assert (line["status"], line["problem"]) == (200, "engine_died")
 
 
 def test_the_level_is_kept(stream: io.StringIO) -> None:
