@@ -6,6 +6,7 @@ Nothing heavy is imported until a command needs it, so that `--help` and complet
 from __future__ import annotations
 
 import importlib.metadata
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -137,6 +138,10 @@ def show(as_json: Annotated[bool, typer.Option("--json", help="As a JSON array."
 
 def main() -> None:
     """Run the command line; an error that was raised on purpose is one sentence and status 2."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that cannot show a character gets its escape rather than no answer.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app(prog_name="understudy")
     except RagError as error:

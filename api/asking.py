@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 
@@ -47,14 +48,14 @@ def ask_all(
 
 def render(question: str, answer: Answer) -> str:
     """The answer for a reader: text, citations or closest passages, time per stage."""
-    lines = [f"Q: {question}", f"A: {answer.text}"]
+    lines = [f"Q: {_line(question)}", f"A: {_line(answer.text)}"]
     if answer.abstained:
-        lines[-1] += f" ({answer.reason})" if answer.reason else ""
+        lines[-1] += f" ({_line(answer.reason)})" if answer.reason else ""
         lines += ["   Closest passages:"] if answer.passages else ["   No passage came close."]
         lines += [_closest(passage) for passage in answer.passages[:CLOSEST]]
     for number, citation in enumerate(answer.citations, start=1):
-        where = f"{citation.document_id}, characters {citation.char_start}-{citation.char_end}"
-        lines += [f"   [{number}] {citation.title} ({where})", f'       "{_line(citation.quote)}"']
+        where = f"{_line(citation.document_id)}, characters {citation.char_start}-{citation.char_end}"
+        lines += [f"   [{number}] {_line(citation.title)} ({where})", f'       "{_line(citation.quote)}"']
     stages = " · ".join(f"{timing.stage} {timing.milliseconds:.1f}" for timing in answer.trace.timings)
     total = sum(timing.milliseconds for timing in answer.trace.timings)
     lines.append(f"   {total:.0f} ms: {stages}")
@@ -64,12 +65,13 @@ def render(question: str, answer: Answer) -> str:
 def _closest(passage: Passage) -> str:
     text = _line(passage.text)
     text = text if len(text) <= SHOWN_CHARS else text[: SHOWN_CHARS - 1] + "…"
-    where = f"{passage.document_id}, characters {passage.start}-{passage.end}"
-    return f'   - {passage.title} ({where})\n     "{text}"'
+    where = f"{_line(passage.document_id)}, characters {passage.start}-{passage.end}"
+    return f'   - {_line(passage.title)} ({where})\n     "{text}"'
 
 
 def _line(text: str) -> str:
-    return " ".join(text.split())
+    """On one line, and without the control characters by which a document could command a terminal."""
+    return " ".join("".join(" " if unicodedata.category(char) == "Cc" else char for char in text).split())
 
 
 def _ask(pipeline: Answering, question: Question, *, live: bool) -> Answer:
@@ -79,7 +81,7 @@ def _ask(pipeline: Answering, question: Question, *, live: bool) -> Answer:
         from rich.text import Text
 
         with Live(Text("…", style="dim"), transient=True) as screen:
-            return _last(events, lambda draft: screen.update(Text(draft, style="dim")))
+            return _last(events, lambda draft: screen.update(Text(_line(draft), style="dim")))
     return _last(events, lambda _: None)
 
 

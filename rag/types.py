@@ -22,9 +22,10 @@ MetadataValue = str | int | float | bool
 
 
 class Value(BaseModel):
-    """Base of every value here: frozen, and an unknown field is an error."""
+    """Base of every value here: frozen, an unknown field is an error, and no error repeats what was given."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # A question or a document that does not fit must not reach a log by way of a traceback.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 def sha256_text(text: str) -> str:

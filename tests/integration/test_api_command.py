@@ -72,6 +72,11 @@ def test_completion_can_be_shown() -> None:
     assert done.stdout.split() == ["config"]
 
 
+def test_a_terminal_without_unicode_gets_escapes() -> None:
+    said = sentence(understudy("serve", "--host", "bücher.invalid", PYTHONIOENCODING="ascii"))
+    assert "b\\xfccher.invalid" in said
+
+
 def test_settings_are_shown_with_what_is_in_force() -> None:
     done = understudy("config", "show", "--json", UNDERSTUDY_SERVER__PORT="9001", UNDERSTUDY_MODEL__API_KEY="hunter2")
     values = {entry["variable"]: entry["value"] for entry in json.loads(done.stdout)}

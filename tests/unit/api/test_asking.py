@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from api.asking import ask_all
+from api.asking import ask_all, render
 from api.configuration import REDACTED, entries, print_settings
 from rag.errors import UnknownDomain
 from rag.settings import load, variables
 from rag.types import Answer
-from tests.fakes.pipeline import TEXT, FakePipeline
+from tests.fakes.pipeline import TEXT, FakePipeline, answer, citation
 
 SETTINGS = load({})
 
@@ -42,6 +42,12 @@ def test_an_abstention_shows_why_and_the_closest_passages_and_is_status_3(capsys
     out = capsys.readouterr().out.splitlines()
     assert out[1] == "A: The documents do not answer this question. (no passage supports the draft)"
     assert out[2:5] == ["   Closest passages:", "   - Pumps (pumps.md, characters 0-81)", f'     "{TEXT}"']
+
+
+def test_a_document_cannot_command_the_terminal() -> None:
+    spoilt = answer("Why?", (citation().model_copy(update={"quote": "red\x1b[31m\x9b2J\r\nline"}),), "")
+    assert '       "red [31m 2J line"' in render("Why?\x07", spoilt).splitlines()
+    assert not set(render("Why?\x07", spoilt)) & {"\x1b", "\x9b", "\r", "\x07"}
 
 
 def test_one_abstention_among_answers_is_status_3_and_all_are_printed(capsys: pytest.CaptureFixture[str]) -> None:

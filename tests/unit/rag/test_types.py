@@ -83,6 +83,13 @@ def test_a_value_does_not_change_and_takes_no_unknown_field() -> None:
         Question.model_validate({"text": "How?", "domain": "plant", "colour": "red"})
 
 
+def test_an_error_does_not_repeat_what_was_asked() -> None:
+    with pytest.raises(ValidationError) as refused:
+        Question.model_validate({"text": "my secret"})
+    assert "domain" in str(refused.value)
+    assert "secret" not in str(refused.value)
+
+
 def test_an_event_is_read_back_as_its_own_type() -> None:
     events: TypeAdapter[Event] = TypeAdapter(Event)
     token = events.validate_json(TokenEvent(text="The").model_dump_json())
