@@ -125,7 +125,7 @@ def _plain_encoder() -> Any:
 def _texts(part: Path) -> list[str]:
     """The texts that ingestion embeds, in its order."""
     from ingest.corpus import Found, open_corpus
-    from ingest.run import chunks_of, embedded_text
+    from ingest.target import chunks_of, embedded_text
 
     documents = [found.read() for found in open_corpus(part).documents() if isinstance(found, Found)]
     return [embedded_text(document, chunk) for document in documents for chunk in chunks_of(document)]
@@ -140,7 +140,8 @@ def _bare(texts: list[str], embedder: Embedder, clock: Clock) -> None:
 def _ingest(part: Path, settings: Settings, embedder: Embedder, clock: Clock) -> None:
     """Everything from the file to the stored, searchable domain; only the model is loaded before."""
     from ingest.corpus import open_corpus
-    from ingest.run import Target, apply
+    from ingest.run import apply
+    from ingest.target import Target
     from rag.build import open_catalog, open_index
 
     begin = time.perf_counter()

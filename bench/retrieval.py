@@ -22,7 +22,8 @@ from rich.progress import track
 
 from bench.report import hardware
 from ingest.corpus import open_corpus
-from ingest.run import Target, apply
+from ingest.run import apply
+from ingest.target import Target
 from rag.build import open_catalog, open_embedder, open_index
 from rag.settings import DataSettings, Settings
 from rag.types import Filter, RetrievalMode

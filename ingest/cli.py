@@ -18,7 +18,8 @@ import typer
 from rag.errors import RagError
 
 if TYPE_CHECKING:
-    from ingest.run import Progress, Summary, Target
+    from ingest.run import Progress, Summary
+    from ingest.target import Target
     from rag.settings import Settings
 
 app = typer.Typer(help="Bring documents into a domain, look at them, take them out.", no_args_is_help=True)
@@ -133,7 +134,7 @@ def delete(
 @app.command()
 def verify(domain: Domain, as_json: Json = False) -> None:
     """Compare index, stored texts and offsets of a domain; says what differs."""
-    from ingest.run import verify as run_verify
+    from ingest.target import verify as run_verify
 
     with _refusals(), _target(domain, create=False) as target:
         problems = run_verify(target)
@@ -172,7 +173,7 @@ def _delete_domain(domain: str) -> dict[str, Any]:
 
 @contextmanager
 def _target(domain: str, *, create: bool, **declared: Any) -> Iterator[Target]:
-    from ingest.run import Target
+    from ingest.target import Target
     from rag.build import open_catalog, open_embedder, open_index
     from rag.settings import load
 

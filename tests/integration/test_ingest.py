@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from ingest.corpus import open_corpus
-from ingest.run import Progress, Summary, Target, apply, verify
+from ingest.run import Progress, Summary, apply
+from ingest.target import Target, verify
 from rag.adapters.edge_index import EdgeIndex
 from rag.catalog import Catalog, Generation
 from rag.errors import IncompatibleIndex, IndexLocked

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from ingest.corpus import open_corpus
-from ingest.run import Target, apply, verify
+from ingest.run import apply
+from ingest.target import Target, verify
 from rag.adapters.edge_index import EdgeIndex
 from rag.catalog import Catalog, Generation
 from rag.documents import StoredChunk
