@@ -127,7 +127,9 @@ def open_model(settings: Settings) -> LanguageModel:
     cache = settings.data.directory / "models"
     file = resolve(settings.model.name, cache=cache, template=settings.model.template)
     threads = settings.model.threads or len(os.sched_getaffinity(0))
-    weights = choose(file.path, file.sha256, cache / "weights", wanted=settings.model.weights_format, threads=threads)
+    weights = choose(
+        file.path, file.sha256, cache / "weights", wanted=settings.model.weights_format, threads=threads, tell=_tell
+    )
     parts = ("llama/1", file.sha256, weights.format, file.template, version("llama-cpp-python"))
     return LlamaModel(
         Path(weights.path),
@@ -192,6 +194,10 @@ def build_pipeline(settings: Settings) -> Pipeline:
             timeout_seconds=settings.model.timeout_seconds,
         ),
     )
+
+
+def _tell(line: str) -> None:
+    print(f"understudy: {line}", file=sys.stderr, flush=True)
 
 
 def prepare(settings: Settings) -> None:

@@ -178,7 +178,10 @@ class _Torch:
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
         import torch
         from sentence_transformers import SentenceTransformer
+        from transformers.utils import logging
 
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
         torch.set_num_threads(threads)
         self._model = SentenceTransformer(str(folder), device="cpu")
         self.dimensions = int(self._model.get_embedding_dimension())
@@ -265,6 +268,10 @@ def _exported(folder: Path, sha256: str, cache: Path) -> Path:
     import openvino
     import torch
     from sentence_transformers import SentenceTransformer
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()  # its load report tells of a buffer that newer versions no longer need
+    logging.disable_progress_bar()
 
     class TokenVectors(torch.nn.Module):
         """(batch, tokens) int64 inputs to (batch, tokens, d) float32 vectors."""

@@ -17,6 +17,7 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -73,8 +74,16 @@ class Choice(Value):
     trials: tuple[Trial, ...]
 
 
-def choose(source: Path, source_sha256: str, folder: Path, *, wanted: str, threads: int) -> Choice:
-    """The weights file to load for `source`.
+def choose(
+    source: Path,
+    source_sha256: str,
+    folder: Path,
+    *,
+    wanted: str,
+    threads: int,
+    tell: Callable[[str], None] | None = None,
+) -> Choice:
+    """The weights file to load for `source`. `tell` is called before work that takes longer than a second.
 
     wanted: 'auto', 'as-shipped' or a name of FORMATS; folder: the cache, one subfolder a source file.
     Raises ModelUnavailable when the conversion fails, StorageFull when the cache does not fit the disk.
@@ -100,6 +109,8 @@ def choose(source: Path, source_sha256: str, folder: Path, *, wanted: str, threa
             return known
     except (FileNotFoundError, ValidationError):
         pass
+    if tell is not None:
+        tell(f"measuring which weights format of {source.name} is fastest here; once, about half a minute")
     trials = tuple(
         Trial.model_validate(row) for row in json.loads(_child("measure", str(source), str(cache), str(threads)))
     )
