@@ -99,6 +99,12 @@ def describe(error: Exception, *, identity: str) -> Problem:
     return _problem(500, CODES[500], detail, identity)
 
 
+def unreadable(identity: str) -> Problem:
+    """The problem of bytes that are no HTTP request, which no route ever sees."""
+    detail = "what was sent is no HTTP/1.1 request, or its head is larger than 64 KiB; the connection is closed"
+    return _problem(400, "unreadable_request", detail, identity)
+
+
 def respond(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """The exception handler of the whole application."""
     problem = describe(error, identity=request_id(request.scope))

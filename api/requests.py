@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from litestar import Request
-from litestar.exceptions import SerializationException
+from litestar.exceptions import InternalServerException, SerializationException
 from pydantic import Field
 
 from api.problems import MediaTypeRefused
+from rag.errors import Cancelled
 from rag.types import Filter, Question, RetrievalMode, Turn, Value
 
 
@@ -47,7 +48,7 @@ class PassagesRequest(Value):
 
 
 async def require_json(request: Request[Any, Any, Any]) -> None:
-    """Read the body of a POST before its handler does. Raises MediaTypeRefused, and SerializationException (-> 400).
+    """Read a POST's body before its handler does. Raises MediaTypeRefused, SerializationException (-> 400), Cancelled.
 
     Litestar keeps what was read here; on its own it lets what its decoder raises beside DecodeError end as 500.
     """
@@ -56,7 +57,11 @@ async def require_json(request: Request[Any, Any, Any]) -> None:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
         raise MediaTypeRefused
-    if not await request.body():
+    try:
+        body = await request.body()
+    except InternalServerException as error:  # Litestar's word for it
+        raise Cancelled("the caller went away before the whole body was here") from error
+    if not body:
         raise SerializationException("the body is empty")
     try:
         await request.json()

@@ -11,9 +11,11 @@ import socket
 from collections.abc import Callable
 
 import uvicorn
+from litestar import Litestar
 
 from api.app import create_app
 from api.logs import configure
+from api.protocol import ProblemProtocol
 from api.service import Answering
 from rag.build import build_pipeline
 from rag.errors import InvalidSettings, RagError
@@ -55,16 +57,7 @@ def serve(
             server.should_exit = True
 
     app = create_app(settings, build, on_built=on_built)
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            lifespan="on",
-            timeout_graceful_shutdown=int(settings.model.timeout_seconds) + 1,
-        )
-    )
+    server = uvicorn.Server(server_config(app, settings))
     try:
         server.run(sockets=[listening])
     except KeyboardInterrupt:
@@ -73,6 +66,20 @@ def serve(
         listening.close()
     if failures:
         raise failures[0]
+
+
+def server_config(app: Litestar, settings: Settings) -> uvicorn.Config:
+    """How the application is served: no log of uvicorn's own, every refusal a problem, answers finished at the end."""
+    return uvicorn.Config(
+        app,
+        http=ProblemProtocol,
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="on",
+        timeout_graceful_shutdown=int(settings.model.timeout_seconds) + 1,
+    )
 
 
 def is_loopback(host: str) -> bool:

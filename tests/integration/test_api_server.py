@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import socket
 import threading
 import time
@@ -16,7 +17,7 @@ import uvicorn
 
 from api.app import create_app
 from api.service import Answering
-from api.serving import address, bind
+from api.serving import address, bind, server_config
 from rag.settings import Settings, load
 from tests.fakes.pipeline import FakePipeline
 
@@ -28,8 +29,8 @@ SLOW = ASK | {"question": "slow"}
 def served(build: Callable[[Settings], Answering], settings: Settings | None = None) -> Iterator[str]:
     """The URL of a server that runs in a thread and has been stopped in order at the end."""
     listening = bind("127.0.0.1", 0)
-    app = create_app(settings or Settings(), build)
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="on"))
+    settings = settings or Settings()
+    server = uvicorn.Server(server_config(create_app(settings, build), settings))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     try:
@@ -64,12 +65,16 @@ def url(pipeline: FakePipeline) -> Iterator[str]:
         yield url
 
 
+def connect(url: str) -> socket.socket:
+    host, _, port = url.removeprefix("http://").partition(":")
+    return socket.create_connection((host, int(port)), timeout=30)
+
+
 def raw_request(url: str, path: str, body: dict[str, str]) -> socket.socket:
     """A connection on which a question was asked, for callers who hang up."""
-    host, _, port = url.removeprefix("http://").partition(":")
-    connection = socket.create_connection((host, int(port)))
+    connection = connect(url)
     content = json.dumps(body).encode()
-    head = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {len(content)}"
+    head = f"POST {path} HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\nContent-Length: {len(content)}"
     connection.sendall(head.encode() + b"\r\n\r\n" + content)
     return connection
 
@@ -193,6 +198,44 @@ def test_live_answers_while_the_models_load_and_ready_says_what_it_waits_for() -
         finally:
             loaded.set()
         assert until(lambda: ready(url))
+
+
+POST = b"POST /v1/passages HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\n"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\x16\x03\x01 hello\r\n\r\n",
+        b"GET / HTTP/9\r\n\r\n",
+        b"GET /health/live HTTP/1.1\r\n\r\n",
+        b"GET /\xe4 HTTP/1.1\r\nHost: here\r\n\r\n",
+        POST + b"Content-Length: -1\r\n\r\n",
+        POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+    ],
+    ids=["no HTTP", "no version", "no host", "no ASCII", "negative length", "broken chunk"],
+)
+def test_what_is_no_http_request_is_a_problem_too(url: str, sent: bytes) -> None:
+    with connect(url) as connection:
+        connection.sendall(sent)
+        said = b"".join(iter(lambda: connection.recv(65536), b""))
+    head, _, body = said.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert b"content-type: application/problem+json" in head
+    problem = json.loads(body)
+    assert (problem["status"], problem["code"]) == (400, "unreadable_request")
+    assert f"x-request-id: {problem['request_id']}".encode() in head
+    assert httpx.get(f"{url}/health/live").status_code == 200
+
+
+def test_a_caller_who_leaves_while_sending_is_no_error_of_ours(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "understudy.api")
+    with connect(url) as connection:
+        connection.sendall(POST + b'Content-Length: 400\r\n\r\n{"question"')
+    assert until(lambda: any("/v1/passages" in str(getattr(record, "fields", "")) for record in caplog.records))
+    (line,) = [record for record in caplog.records if "/v1/passages" in str(getattr(record, "fields", ""))]
+    assert line.__dict__["fields"]["problem"] == "cancelled"
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
 def test_a_server_that_stops_finishes_the_answer_it_works_on_and_closes_the_pipeline() -> None:
