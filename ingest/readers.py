@@ -37,15 +37,22 @@ class Reader:
 
     def read(self, path: Path) -> Extracted:
         """The text, never empty. Raises UnreadableDocument with a plain reason."""
-        extracted = self.extract(path)
+        try:
+            extracted = self.extract(path)
+        except UnreadableDocument:
+            raise
+        except OSError as error:
+            raise UnreadableDocument(f"the file cannot be read: {error.strerror or error}") from error
+        except Exception as error:  # parsers raise anything on a bad file, which must not stop the rest
+            raise UnreadableDocument(f"its reader failed: {type(error).__name__}: {str(error)[:200]}") from error
         if not extracted.text.strip():
             raise UnreadableDocument("the file holds no text")
         return extracted
 
 
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)\n---[ \t]*(?:\n|\Z)", re.DOTALL)
-_FIELD = re.compile(r"^([A-Za-z_][\w\-]*):[ \t]*(.*?)[ \t]*$")
-_TITLE = re.compile(r"^#[ \t]+(\S[^\n]*?)[ \t#]*$", re.MULTILINE)
+_FIELD = re.compile(r"^([A-Za-z_][\w\-]*):(.*)$")
+_TITLE = re.compile(r"^#[ \t]+(\S[^\n]*)$", re.MULTILINE)
 
 
 def read_markdown(path: Path) -> Extracted:
@@ -55,11 +62,11 @@ def read_markdown(path: Path) -> Extracted:
     if match := _FRONT_MATTER.match(text):
         for line in match[1].splitlines():
             if found := _FIELD.match(line):
-                metadata[found[1]] = _scalar(found[2])
+                metadata[found[1]] = _scalar(found[2].strip())
         text = text[match.end() :].lstrip("\n")
     told = metadata.pop("title", "")
     heading = _TITLE.search(text)
-    return Extracted(text, str(told) or (heading[1] if heading else ""), metadata)
+    return Extracted(text, str(told) or (heading[1].rstrip(" \t#") if heading else ""), metadata)
 
 
 def read_text(path: Path) -> Extracted:

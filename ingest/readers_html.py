@@ -40,10 +40,11 @@ MAX_DEPTH = 400
 def read_html(path: Path) -> Extracted:
     """The text of a page: `<main>` or `<article>` where there is one, without navigation, scripts and footers."""
     source = decode(path.read_bytes())
+    # lxml: html.parser needs minutes for half a megabyte of unclosed quotes, its time grows with the square
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Beautiful Soup's guesses about what the markup might be
         try:
-            soup = BeautifulSoup(source, "html.parser")
+            soup = BeautifulSoup(source, "lxml")
         except (ParserRejectedMarkup, AssertionError, RecursionError) as error:
             raise UnreadableDocument(f"the file is no HTML: {error}") from error
     title = soup.title.get_text(" ", strip=True) if soup.title else ""

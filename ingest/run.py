@@ -155,9 +155,6 @@ def _take(
     except UnreadableDocument as error:
         summary.unreadable.append(Unreadable(found.source, str(error)))
         return None
-    except Exception as error:  # noqa: BLE001  # parsers raise anything on a bad file, which must not stop the rest
-        summary.unreadable.append(Unreadable(found.source, f"its reader failed: {type(error).__name__}: {error}"))
-        return None
     if found.id in known:
         summary.changed += 1
     else:

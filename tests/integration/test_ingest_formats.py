@@ -4,6 +4,7 @@ import json
 import time
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from ingest.run import apply
 from ingest.target import Target, verify
 from rag.adapters.edge_index import EdgeIndex
 from rag.catalog import Catalog, Generation
+from rag.errors import UnreadableDocument
 from rag.types import Filter, RetrievalMode
 from tests.fakes.embedder import HashedWords
 
@@ -180,6 +182,25 @@ BAD = {
     "long.txt": (long_line, "longer than 16 Mi characters"),
     "program.xyz": (binary, "no reader for .xyz"),
 }
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("quotes.html", b"<a href='" * 50_000),
+        ("hashes.md", b"# a" + b"# " * 200_000 + b"b"),
+        ("field.md", b"---\na: b" + b" " * 200_000 + b"c\n---\nwords"),
+        ("blank.html", b"<p>" + b"\n \n" * 200_000 + b"x"),
+    ],
+)
+def test_hostile_files_are_read_or_refused_in_seconds(tmp_path: Path, name: str, data: bytes) -> None:
+    (tmp_path / name).write_bytes(data)
+    found = one(tmp_path / name)
+    assert isinstance(found, Found)
+    begin = time.process_time()
+    with suppress(UnreadableDocument):
+        found.read()
+    assert time.process_time() - begin < 5
 
 
 def test_bad_files_are_listed_with_their_reason_and_stop_nothing(tmp_path: Path) -> None:
