@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,7 +81,7 @@ def labelled_answers(suite: Path, rarity: dict[str, float]) -> Labelled:
     return Labelled(tuple(questions), tuple(systems), tuple(answers), np.array(correct), np.array(vectors), names)
 
 
-def _jsonl(path: Path) -> list[dict[str, object]]:  # rows are whatever the suite holds; checked where they are used
+def _jsonl(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text("utf-8").splitlines() if line]
 
 

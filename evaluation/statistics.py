@@ -75,8 +75,8 @@ def cluster_sums(values: Floats, codes: NDArray[np.int64]) -> tuple[Floats, Floa
 
 
 def paired_difference(
-    ours: Sequence[float],
-    theirs: Sequence[float],
+    ours: Sequence[float] | Floats,
+    theirs: Sequence[float] | Floats,
     clusters: Sequence[str],
     *,
     level: float = 0.95,
