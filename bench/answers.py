@@ -146,8 +146,8 @@ def show(result: dict[str, Any]) -> None:
     print(f"Answers over nq_evouna by HTTP · {result['hardware']}")
     print(f"  ready after {result['ready_seconds']} s, resident {result['resident_mb']['all']} MB")
     print(
-        f"  {result['questions']} questions: {result['contains_gold']} contain a gold string, {result['abstained']} abstained, "
-        f"{result['citations']} citations, {result['citations_wrong']} not exactly in the corpus"
+        f"  {result['questions']} questions: {result['contains_gold']} contain a gold string, "
+        f"{result['abstained']} abstained, {result['citations']} citations, {result['citations_wrong']} not exactly in the corpus"
     )
     print(f"  p50 {result['milliseconds_p50']} ms; by stage (p50 ms): {result['stages_p50']}")
     print(f"  not embedding, search, prefill or decode: {result['overhead_share']:.1%} of the answer time")

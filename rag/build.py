@@ -190,6 +190,8 @@ def build_pipeline(settings: Settings) -> Pipeline:
             seed=settings.answer.seed,
             min_support=settings.answer.min_support,
             min_coverage=settings.answer.min_coverage,
+            sentences=settings.answer.sentences,
+            min_relevance=settings.answer.min_relevance,
             max_question_chars=settings.answer.max_question_chars,
             timeout_seconds=settings.model.timeout_seconds,
         ),

@@ -100,6 +100,14 @@ def check(
     return Verdict(" ".join(kept), tuple(citations), "")
 
 
+def quote(passage: Passage, start: int, end: int) -> Verdict:
+    """A sentence of a passage, by its offsets in the passage's text, as the answer, cited with itself."""
+    text = passage.text[start:end]
+    claim = _Span(passage, start, end, frozenset(), frozenset(), 1)
+    cited = _citation(text, 1.0, claim)
+    return Verdict(cited.quote, (cited.model_copy(update={"claim": cited.quote}),), "")
+
+
 def coverage(question_words: Sequence[str], about: frozenset[str]) -> float:
     """Share of the question's weighted words in a set of words, in [0, 1]; 1 for a question without any."""
     total = sum(_weight(word) for word in question_words)

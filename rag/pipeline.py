@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
-from rag import context, grounding
+from rag import context, filters, grounding, reading
 from rag.catalog import Catalog, Generation, check_compatible
 from rag.documents import DocumentStore
 from rag.errors import InvalidQuestion, RagError
@@ -26,10 +27,7 @@ from rag.types import (
     DomainInfo,
     DoneEvent,
     Event,
-    FieldType,
-    Filter,
     Health,
-    MetadataValue,
     Passage,
     Piece,
     Prompt,
@@ -48,6 +46,10 @@ ABSTAINED = "The documents do not answer this question."
 MIN_CONTEXT_TOKENS = 48
 """Less than two sentences of a passage is no ground for an answer."""
 
+TRUSTED_SENTENCES = 2
+"""The model's words stand only if they rest on one of so many best sentences: on NQ the best holds the answer for 57%
+of the questions, the best two for 70%, while the default model's own words are right for 35%."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -61,6 +63,8 @@ class Limits:
     seed: int
     min_support: float
     min_coverage: float
+    sentences: int
+    min_relevance: float
     max_question_chars: int
     timeout_seconds: float
 
@@ -117,13 +121,17 @@ class Pipeline:
         clock = _Clock()
         self._check(question)
         domain = self._domain(question.domain)
-        _check_filter(question.filter, domain.generation.manifest.fields)
+        filters.check(question.filter, domain.generation.manifest.fields)
         searched = standalone(question.text, question.earlier)
         budget = self._budget(searched)
         clock.lap("prepare")
         found = self._search(domain, searched, question, clock)
         yield RetrievalEvent(standalone_question=searched, passages=tuple(found))
-        used = context.fit(found, budget=budget, count_tokens=self._model.count_tokens)
+        sentences = reading.rank(searched, found, self._embedder)
+        relevant = bool(sentences) and sentences[0].score >= self._limits.min_relevance
+        clock.lap("read")
+        chosen = reading.excerpts(sentences[: self._limits.sentences]) if relevant else []
+        used = context.fit(chosen, budget=budget, count_tokens=self._model.count_tokens)
         messages = answer_messages(searched, used)
         clock.lap("context")
         draft, last = "", None
@@ -133,7 +141,7 @@ class Pipeline:
                 max_tokens=self._limits.max_tokens,
                 temperature=self._limits.temperature,
                 seed=self._limits.seed,
-                stop=("\n\n", "\nQuestion:"),
+                stop=("\n",),
                 timeout_seconds=self._limits.timeout_seconds,
             )
             for piece in self._model.generate(prompt, cancelled=cancelled):
@@ -142,13 +150,7 @@ class Pipeline:
                 if piece.text:
                     yield TokenEvent(text=piece.text)
         clock.lap("generate")
-        verdict = grounding.check(
-            draft,
-            searched,
-            used,
-            min_support=self._limits.min_support,
-            min_coverage=self._limits.min_coverage,
-        )
+        verdict, basis = self._judge(draft, searched, found, sentences, relevant=relevant)
         citations = tuple(self._verified(domain, verdict.citations))
         text = verdict.text if citations else ""
         language = detect(question.text)
@@ -177,6 +179,7 @@ class Pipeline:
                 text=text or ABSTAINED,
                 abstained=not text,
                 reason=reason,
+                basis=basis if text else "none",
                 language=language,
                 citations=citations,
                 passages=tuple(found),
@@ -188,7 +191,7 @@ class Pipeline:
         """What retrieval finds, best first, without asking the model."""
         self._check(question)
         domain = self._domain(question.domain)
-        _check_filter(question.filter, domain.generation.manifest.fields)
+        filters.check(question.filter, domain.generation.manifest.fields)
         return self._search(domain, standalone(question.text, question.earlier), question, _Clock(), mode=mode)
 
     def document(self, domain: str, document_id: str) -> Document | None:
@@ -287,6 +290,33 @@ class Pipeline:
             )
         return min(self._limits.context_tokens, left)
 
+    def _judge(
+        self, draft: str, question: str, found: list[Passage], sentences: list[reading.Sentence], *, relevant: bool
+    ) -> tuple[grounding.Verdict, Literal["model", "quote"]]:
+        """What stands: the model's words where the best passages support them, else the best sentence itself."""
+        if not relevant:
+            reason = "nothing in this domain speaks to the question" if found else "nothing was found in this domain"
+            return grounding.Verdict("", (), reason), "quote"
+        best = sentences[:TRUSTED_SENTENCES]
+        passages = list(dict.fromkeys((s.passage.document_id, s.passage.start) for s in best))
+        verdict = grounding.check(
+            draft,
+            question,
+            [p for p in found if (p.document_id, p.start) in passages],
+            min_support=self._limits.min_support,
+            min_coverage=self._limits.min_coverage,
+        )
+        near = any(
+            citation.document_id == s.passage.document_id
+            and citation.char_start < s.passage.start + s.end
+            and s.passage.start + s.start < citation.char_end
+            for citation in verdict.citations
+            for s in best
+        )
+        if near:
+            return verdict, "model"
+        return grounding.quote(best[0].passage, best[0].start, best[0].end), "quote"
+
     def _verified(self, domain: OpenDomain, citations: tuple[Citation, ...]) -> Iterator[Citation]:
         """Only citations whose quote stands in the stored text, exactly there."""
         for citation in citations:
@@ -349,31 +379,3 @@ def _reason(reason: str, language: str) -> str:
 def _count(piece: Piece | None, field: str) -> int:
     value = getattr(piece, field) if piece is not None else None
     return value or 0
-
-
-def _check_filter(filter: Filter, fields: Mapping[str, FieldType]) -> None:
-    """Raise InvalidQuestion for a condition on a field that is not filterable, or of another type."""
-    for condition in filter.conditions:
-        kind = fields.get(condition.field)
-        if kind is None:
-            known = ", ".join(sorted(fields)) or "none is declared in the corpus.toml of this domain"
-            raise InvalidQuestion(f"{condition.field!r} is no filterable field of this domain; filterable: {known}")
-        ranged = condition.gte is not None or condition.lte is not None
-        given = [condition.equals is not None, condition.any_of is not None, ranged]
-        if sum(given) != 1:
-            raise InvalidQuestion(f"the condition on {condition.field!r} needs one of equals, any_of, or gte/lte")
-        values: list[MetadataValue | None] = [condition.equals, condition.gte, condition.lte, *(condition.any_of or ())]
-        if ranged and kind in (FieldType.KEYWORD, FieldType.BOOL):
-            raise InvalidQuestion(f"{condition.field!r} is a {kind.value} field and has no range")
-        if any(value is not None and not _fits(value, kind) for value in values):
-            raise InvalidQuestion(f"the condition on {condition.field!r} needs values of type {kind.value}")
-
-
-def _fits(value: MetadataValue, kind: FieldType) -> bool:
-    match kind:
-        case FieldType.BOOL:
-            return isinstance(value, bool)
-        case FieldType.KEYWORD | FieldType.DATETIME:
-            return isinstance(value, str)
-        case FieldType.INTEGER | FieldType.FLOAT:
-            return isinstance(value, int | float) and not isinstance(value, bool)

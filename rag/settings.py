@@ -101,8 +101,10 @@ class RetrievalSettings(Section):
 class AnswerSettings(Section):
     """How an answer is written and checked."""
 
-    context_tokens: int = Field(640, ge=64, description="tokens of retrieved text in the prompt")
-    max_tokens: int = Field(64, ge=1, le=4096, description="longest answer")
+    context_tokens: int = Field(400, ge=64, description="tokens of retrieved text in the prompt")
+    sentences: int = Field(6, ge=1, le=64, description="best sentences of the passages that the model reads")
+    min_relevance: float = Field(0.55, ge=0, le=1.2, description="least score of the best sentence; below it abstains")
+    max_tokens: int = Field(48, ge=1, le=4096, description="longest answer")
     temperature: float = Field(0.0, ge=0, le=2, description="0 is deterministic")
     seed: int = Field(0, ge=0, description="for temperatures above 0")
     min_support: float = Field(0.6, gt=0, le=1, description="least support of a claim that gets a citation")

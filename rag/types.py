@@ -192,6 +192,9 @@ class Answer(Value):
     text: str
     abstained: bool
     reason: str = Field(description="why it abstained, or empty")
+    basis: Literal["model", "quote", "none"] = Field(
+        default="none", description="whose words the text is: the model's, checked; a document's, verbatim; none"
+    )
     language: str = Field(description="ISO 639-1 code the question was taken to be in, 'und' if unknown")
     citations: tuple[Citation, ...]
     passages: tuple[Passage, ...] = Field(description="what was retrieved, best first")

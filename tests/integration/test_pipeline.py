@@ -1,0 +1,210 @@
+"""From question to checked answer, over a real embedded index, with a scripted model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ingest.corpus import open_corpus
+from ingest.run import apply
+from ingest.target import Target
+from rag.adapters.edge_index import EdgeIndex
+from rag.catalog import Catalog, Generation
+from rag.errors import IncompatibleIndex, InvalidQuestion, UnknownDomain
+from rag.pipeline import ABSTAINED, Limits, Pipeline
+from rag.protocols import Embedder, Index
+from rag.types import (
+    CitationEvent,
+    Condition,
+    DoneEvent,
+    Filter,
+    Prompt,
+    Question,
+    RetrievalEvent,
+    RetrievalMode,
+    TokenEvent,
+    Turn,
+    VerdictEvent,
+)
+from tests.fakes.embedder import HashedWords
+from tests.fakes.language_model import FakeLanguageModel
+
+LIMITS = Limits(
+    passages=8,
+    mode=RetrievalMode.HYBRID,
+    context_tokens=200,
+    max_tokens=32,
+    temperature=0.0,
+    seed=0,
+    min_support=0.6,
+    min_coverage=0.4,
+    sentences=6,
+    min_relevance=0.5,
+    max_question_chars=4000,
+    timeout_seconds=30,
+)
+PUMP = (
+    "# Pump P-214\n\nPump P-214 feeds the reactor. Its relief valve opens at 6.5 bar. "
+    "The shift lead inspects it daily.\n"
+)
+GATE = "# Gate\n\nThe north gate opens at six in the morning. Visitors sign the book. The gate is made of steel.\n"
+
+
+def open_edge(generation: Generation, create: bool = False) -> Index:
+    manifest = generation.manifest
+    return EdgeIndex(generation.shard_path, dimensions=manifest.dimensions, fields=manifest.fields, create=create)
+
+
+def ingest(data: Path, source: Path, embedder: Embedder, domain: str = "plant") -> None:
+    target = Target(domain, catalog=Catalog(data), embedder=embedder, open_index=open_edge, backend="edge", create=True)
+    apply(open_corpus(source), target)
+    target.close()
+
+
+Build = Callable[..., Pipeline]
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Iterator[Build]:
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "pump.md").write_text(PUMP)
+    (source / "gate.md").write_text(GATE)
+    ingest(tmp_path / "data", source, HashedWords(dimensions=256))
+    opened: list[Pipeline] = []
+
+    def make(answer: Callable[[Prompt], str], **limits: object) -> Pipeline:
+        pipeline = Pipeline(
+            catalog=Catalog(tmp_path / "data"),
+            embedder=HashedWords(dimensions=256),
+            model=FakeLanguageModel(answer=answer),
+            open_index=open_edge,
+            limits=replace(LIMITS, **limits),  # type: ignore[arg-type]  # fields by name
+        )
+        opened.append(pipeline)
+        return pipeline
+
+    yield make
+    for pipeline in opened:
+        pipeline.close()
+
+
+def test_events_come_in_the_decided_order_and_the_last_replaces_the_tokens(build: Build) -> None:
+    pipeline = build(lambda _: "It opens at 6.5 bar. It was built by elves.")
+    events = list(pipeline.stream(Question(text="At what pressure does the relief valve open?", domain="plant")))
+    kinds = [type(event) for event in events]
+    assert kinds[0] is RetrievalEvent
+    assert kinds[-3:] == [CitationEvent, VerdictEvent, DoneEvent]
+    assert set(kinds[1:-3]) == {TokenEvent}
+    done = events[-1]
+    assert isinstance(done, DoneEvent)
+    assert done.answer.text == "It opens at 6.5 bar."
+    assert done.answer.basis == "model"
+    assert done.answer.trace.draft == "It opens at 6.5 bar. It was built by elves."
+
+
+def test_a_citation_is_exactly_in_the_stored_text(build: Build) -> None:
+    pipeline = build(lambda _: "6.5 bar")
+    answer = pipeline.answer(Question(text="At what pressure does the relief valve open?", domain="plant"))
+    (citation,) = answer.citations
+    stored = pipeline.document("plant", citation.document_id)
+    assert stored is not None
+    assert stored.text[citation.char_start : citation.char_end] == citation.quote
+    assert citation.text_sha256 == stored.text_sha256
+    assert "6.5 bar" in citation.quote
+
+
+def test_where_the_model_finds_no_support_the_best_sentence_is_quoted(build: Build) -> None:
+    answer = build(lambda _: "Seventeen purple elephants").answer(
+        Question(text="At what pressure does the relief valve open?", domain="plant")
+    )
+    assert answer.basis == "quote"
+    assert answer.text == "Its relief valve opens at 6.5 bar."
+    assert [c.quote for c in answer.citations] == [answer.text]
+
+
+def test_what_nothing_speaks_to_is_abstained_from_and_the_closest_passages_are_shown(build: Build) -> None:
+    answer = build(lambda _: "Paris").answer(Question(text="Which capital hosted Olympic fencing?", domain="plant"))
+    assert answer.abstained
+    assert answer.text == ABSTAINED
+    assert answer.reason == "nothing in this domain speaks to the question"
+    assert answer.citations == ()
+    assert answer.passages
+
+
+def test_the_same_question_gives_the_same_answer(build: Build) -> None:
+    pipeline = build(lambda prompt: prompt.messages[-1].content.splitlines()[1])
+    question = Question(text="Who inspects pump P-214?", domain="plant")
+    one, two = pipeline.answer(question), pipeline.answer(question)
+    assert one.text == two.text
+    assert one.trace.prompt_sha256 == two.trace.prompt_sha256
+    assert {t.stage for t in one.trace.timings} >= {"embed", "search", "read", "context", "generate", "check"}
+
+
+def test_a_follow_up_is_made_to_stand_alone_and_shown(build: Build) -> None:
+    answer = build(lambda _: "daily").answer(
+        Question(
+            text="Who inspects it?",
+            domain="plant",
+            earlier=(Turn(question="At what pressure does the valve of pump P-214 open?", answer="6.5 bar"),),
+        )
+    )
+    assert answer.trace.rewritten
+    assert "p-214" in answer.trace.standalone_question
+    assert answer.passages[0].document_id == "pump.md"
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [("   ", "empty"), ("why " * 25_000, "at most 4000"), ("why " * 600, "no room for passages")],
+)
+def test_a_question_that_cannot_be_asked_is_refused_before_the_first_event(
+    build: Build, text: str, sentence: str
+) -> None:
+    with pytest.raises(InvalidQuestion, match=sentence):
+        next(iter(build(lambda _: "x").stream(Question(text=text, domain="plant"))))
+
+
+def test_unknown_domains_and_fields_are_told(build: Build) -> None:
+    pipeline = build(lambda _: "x")
+    with pytest.raises(UnknownDomain, match="understudy ingest apply"):
+        pipeline.answer(Question(text="Who?", domain="nowhere"))
+    with pytest.raises(InvalidQuestion, match="no filterable field"):
+        pipeline.answer(
+            Question(text="Who?", domain="plant", filter=Filter(conditions=(Condition(field="area", equals="x"),)))
+        )
+
+
+def test_a_filter_on_documents_holds(build: Build) -> None:
+    found = build(lambda _: "x").passages(
+        Question(text="relief valve", domain="plant", filter=Filter(documents=("gate.md",)))
+    )
+    assert {passage.document_id for passage in found} == {"gate.md"}
+
+
+def test_an_index_of_another_embedder_is_refused_and_health_tells(build: Build, tmp_path: Path) -> None:
+    pipeline = Pipeline(
+        catalog=Catalog(tmp_path / "data"),
+        embedder=HashedWords(dimensions=64, name="another"),
+        model=FakeLanguageModel(),
+        open_index=open_edge,
+        limits=LIMITS,
+    )
+    with pytest.raises(IncompatibleIndex, match="UNDERSTUDY_EMBEDDER__MODEL"):
+        pipeline.answer(Question(text="Who?", domain="plant"))
+    assert not pipeline.health().ready
+    assert "another" in pipeline.health().checks["compatible"]
+    (info,) = pipeline.domains()
+    assert not info.compatible
+    pipeline.close()
+
+
+def test_a_question_in_another_language_gets_exact_words_or_an_abstention_that_names_it(build: Build) -> None:
+    pipeline = build(lambda _: "irgendwas")
+    answer = pipeline.answer(Question(text="Wie hoch ist der Druck und wer misst ihn?", domain="plant"))
+    assert answer.language == "de"
+    assert answer.abstained
+    assert "German" in answer.reason

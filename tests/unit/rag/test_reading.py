@@ -1,0 +1,54 @@
+"""Choosing the sentences that speak to a question."""
+
+import pytest
+
+from rag.reading import excerpts, rank
+from rag.types import Passage
+from tests.fakes.embedder import HashedWords
+
+TEXT = "Pump P-214 feeds the reactor. Its valve opens at 6.5 bar. The hall is painted green. Visitors wear helmets."
+
+
+def passage(text: str, *, document: str = "a.md", start: int = 0) -> Passage:
+    return Passage(
+        document_id=document, title="Pumps", heading="", text=text, start=start, end=start + len(text),
+        text_sha256="0" * 64, score=1.0,
+    )  # fmt: skip
+
+
+def test_the_sentence_that_shares_the_questions_words_comes_first() -> None:
+    ranked = rank("At how many bar does the valve open?", [passage(TEXT)], HashedWords(dimensions=256))
+    best = ranked[0]
+    assert best.passage.text[best.start : best.end] == "Its valve opens at 6.5 bar."
+    assert [s.score for s in ranked] == sorted((s.score for s in ranked), reverse=True)
+
+
+def test_no_passages_give_no_sentences() -> None:
+    assert rank("anything?", [], HashedWords()) == []
+    assert rank("anything?", [passage("One two")], HashedWords()) == []
+
+
+def test_neighbours_are_joined_and_offsets_are_those_of_the_document() -> None:
+    whole = passage(TEXT, start=500)
+    by_text = {s.passage.text[s.start : s.end]: s for s in rank("pump", [whole], HashedWords())}
+    chosen = [
+        by_text["Visitors wear helmets."],
+        by_text["Its valve opens at 6.5 bar."],
+        by_text["Pump P-214 feeds the reactor."],
+    ]
+    first, second = excerpts(chosen)
+    assert first.text == "Pump P-214 feeds the reactor. Its valve opens at 6.5 bar."
+    assert second.text == "Visitors wear helmets."
+    for excerpt in (first, second):
+        assert TEXT[excerpt.start - 500 : excerpt.end - 500] == excerpt.text
+
+
+def test_excerpts_follow_the_best_sentence_of_each_passage() -> None:
+    one, two = passage("Alpha beta gamma delta."), passage("Valve valve valve opens now.", document="b.md")
+    ranked = rank("valve opens", [one, two], HashedWords(dimensions=256))
+    assert [e.document_id for e in excerpts(ranked)] == ["b.md", "a.md"]
+
+
+@pytest.mark.parametrize("text", ["泵在夜间运行。阀门关闭。", "a" * 50])
+def test_scripts_without_spaces_have_sentences_too(text: str) -> None:
+    assert rank("泵", [passage(text)], HashedWords())
