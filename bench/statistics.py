@@ -2,9 +2,9 @@
 
 Two systems answer n questions in clusters of 1 to 3 that share a difficulty; accuracies, the correlation of the two
 systems and of questions within a cluster are set, so the true difference is known exactly. Coverage: share of 95%
-intervals that hold it. False "competes": share of verdicts "competes" or "wins" where the truth lies exactly on the margin. Both also for the
-verdict's one-sided error of 5%. Exits with 1 when coverage leaves 93-97% or false "competes" passes 5% by more than
-the simulation's own error.
+intervals that hold it. False "competes": share of verdicts "competes" or "wins" where the truth lies exactly on the
+margin; false "wins": where it is 0. The declared one-sided error is 5%. Exits with 1 when coverage leaves 93-97% or
+false "competes" passes 5% by more than the simulation's own error.
 
     python -m bench.statistics [--simulations N] [--resamples N] [--json]
 """

@@ -71,7 +71,8 @@ def _draws(count: int, resamples: int, seed: int) -> Floats:
 def cluster_sums(values: Floats, codes: NDArray[np.int64]) -> tuple[Floats, Floats]:
     """Sum of the values and number of questions of each cluster, both (g,)."""
     count = int(codes.max()) + 1
-    return np.bincount(codes, weights=values, minlength=count), np.bincount(codes, minlength=count).astype(np.float64)
+    sums = np.bincount(codes, weights=values, minlength=count).astype(np.float64)
+    return sums, np.bincount(codes, minlength=count).astype(np.float64)
 
 
 def paired_difference(
