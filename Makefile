@@ -14,8 +14,9 @@ DATA := $(or $(UNDERSTUDY_DATA__DIRECTORY),data)
 UNDERSTUDY := $(VENV)/bin/understudy
 
 # The demo's questions; the second domain's last one has no answer in its documents.
-DEMO_MODEL_CHOICE ?= "What does a cascade of models save?"
-DEMO_PLANT ?= "How often is the filter changed?" "Who won the football match on Sunday?"
+DEMO_MODEL_CHOICE ?= "What is it called when narrow tuning makes a model unlearn things it could do earlier?"
+DEMO_PLANT ?= "What number do I call for the nurse if somebody collapses from heat?" \
+  "After a bushing change, how long do we run to scrap?" "What is the Wi-Fi password for visitors?"
 
 .PHONY: help demo serve test check bench suites
 

@@ -43,7 +43,7 @@ def rank(question: str, passages: Sequence[Passage], embedder: Embedder) -> list
         (passage, start, end)
         for passage in passages
         for start, end in sentences(passage.text)
-        if len(passage.text[start:end].split()) >= MIN_WORDS or " " not in passage.text[start:end]
+        if _says_something(passage, passage.text[start:end])
     ][:MAX_SENTENCES]
     if not spans:
         return []
@@ -77,3 +77,10 @@ def excerpts(chosen: Sequence[Sentence]) -> list[Passage]:
             base.model_copy(update={"text": text[a:b], "start": base.start + a, "end": base.start + b}) for a, b in runs
         ]
     return found
+
+
+def _says_something(passage: Passage, sentence: str) -> bool:
+    """Whether a sentence is more than a label, and more than its document's title said again."""
+    if " " in sentence and len(sentence.split()) < MIN_WORDS:
+        return False
+    return not set(content_words(sentence)) <= set(content_words(heading_line(passage)))

@@ -52,3 +52,8 @@ def test_excerpts_follow_the_best_sentence_of_each_passage() -> None:
 @pytest.mark.parametrize("text", ["泵在夜间运行。阀门关闭。", "a" * 50])
 def test_scripts_without_spaces_have_sentences_too(text: str) -> None:
     assert rank("泵", [passage(text)], HashedWords())
+
+
+def test_a_line_that_only_repeats_the_title_answers_nothing() -> None:
+    ranked = rank("pumps", [passage("The pumps of Pumps.\n\nThey run at night in summer.")], HashedWords())
+    assert [s.passage.text[s.start : s.end] for s in ranked] == ["They run at night in summer."]
