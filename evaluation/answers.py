@@ -147,7 +147,7 @@ def _number(word: str) -> str:
     plain = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", word).rstrip(".,")
     if re.fullmatch(r"(?:1[5-9]\d\d|20[0-2]\d)[1-9]\d?", plain):  # a year with a footnote mark: 19791
         plain = plain[:4]
-    plain = plain.lstrip("0") or "0"
+    plain = re.sub(r"^0+(?=\d)", "", plain)
     return re.sub(r"(\.\d*?)0+$", r"\1", plain).rstrip(".") if "." in plain else plain
 
 

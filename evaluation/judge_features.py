@@ -171,7 +171,8 @@ def alias_features(question: str, alias: str, answer: str, rarity: Mapping[str, 
     agreement = typed_agreement(question, alias, answer)
     if agreement is not None:
         f |= dict.fromkeys(AGREEING, agreement)
-        f |= {"none_matched": float(agreement == 0), "number_conflict": float(agreement == 0), "number_gold": 1.0}
+        f |= dict.fromkeys(("none_matched", "number_conflict", "digits_missing"), float(agreement == 0))
+        f["number_gold"] = 1.0
     f["typed"] = float(agreement is not None)
     f["typed_agrees"] = agreement or 0.0
     return f

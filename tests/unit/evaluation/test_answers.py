@@ -19,6 +19,8 @@ def test_the_scars_of_recording_are_healed() -> None:
 
 def test_numbers_in_words_ordinals_and_roman_numerals_are_the_same_as_digits() -> None:
     assert tokens("the sixth season")[0] == tokens("season VI")[1] == tokens("Season 6")[1] == "6"
+    assert tokens("09:15") == tokens("9:15")
+    assert tokens("0.0") == ("0",)
     assert tokens("twenty-one") == ("21",)
     assert tokens("8,850 km") == tokens("8850 kilometers")
     assert tokens("released in 19791.")[-1] == "1979"
