@@ -26,7 +26,7 @@ import psutil
 
 from bench.report import hardware
 
-DOMAIN = "nq"
+DOMAIN = "nq-evouna"
 WORK = ("embed", "search", "generate")
 """Stages that an answer cannot do without; the rest is ours to keep small. `generate` is prefill and decode."""
 
@@ -41,6 +41,7 @@ def main() -> int:
     if arguments.suites is None:
         parser.error("name the folder of the suites: --suites DIR, or SUITES=DIR")
     suite = Path(arguments.suites) / "nq_evouna"
+    os.environ.setdefault("UNDERSTUDY_DATA__DIRECTORY", ".cache/bench")  # shared with bench.retrieval
     understudy = [sys.executable, "-m", "api"]
     listed = subprocess.run([*understudy, "ingest", "show", "--json"], capture_output=True, text=True, check=False)
     if f'"{DOMAIN}"' not in listed.stdout:
@@ -147,7 +148,8 @@ def show(result: dict[str, Any]) -> None:
     print(f"  ready after {result['ready_seconds']} s, resident {result['resident_mb']['all']} MB")
     print(
         f"  {result['questions']} questions: {result['contains_gold']} contain a gold string, "
-        f"{result['abstained']} abstained, {result['citations']} citations, {result['citations_wrong']} not exactly in the corpus"
+        f"{result['abstained']} abstained, {result['citations']} citations, "
+        f"{result['citations_wrong']} not exactly in the corpus"
     )
     print(f"  p50 {result['milliseconds_p50']} ms; by stage (p50 ms): {result['stages_p50']}")
     print(f"  not embedding, search, prefill or decode: {result['overhead_share']:.1%} of the answer time")
