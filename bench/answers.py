@@ -27,8 +27,9 @@ import psutil
 from bench.report import hardware
 
 DOMAIN = "nq-evouna"
-WORK = ("embed", "search", "generate")
-"""Stages that an answer cannot do without; the rest is ours to keep small. `generate` is prefill and decode."""
+WORK = ("embed", "read", "search", "generate")
+"""Stages that are embedding (of the question; `read`: of the passages' sentences), search, prefill and decode
+(`generate`); the rest is ours to keep small."""
 
 
 def main() -> int:
