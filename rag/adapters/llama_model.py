@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from rag.engine.supervisor import Supervisor
-from rag.profiles import segments
+from rag.profiles import TEMPLATES, segments
 from rag.types import Message, ModelCard, Piece, Prompt
 
 
@@ -85,7 +85,7 @@ class LlamaModel:
             "max_tokens": prompt.max_tokens,
             "temperature": prompt.temperature,
             "seed": prompt.seed,
-            "stop": list(prompt.stop),
+            "stop": [*prompt.stop, TEMPLATES[self._template].stop],
         }
         for frame in self._engine.generate(request, timeout=prompt.timeout_seconds, cancelled=cancelled):
             if frame["type"] == "piece":

@@ -24,7 +24,6 @@ from rag.adapters.openai_wire import (
     RETRIED,
     Event,
     Failure,
-    StopText,
     body,
     estimate_prompt,
     estimate_tokens,
@@ -42,6 +41,7 @@ from rag.errors import (
     ModelUnreachable,
     RagError,
 )
+from rag.stop_text import StopText
 from rag.types import Message, ModelCard, Piece, Prompt
 
 POLL_SECONDS = 0.02

@@ -165,32 +165,6 @@ def estimate_prompt(messages: Sequence[Message]) -> int:
     return sum(estimate_tokens(message.content) + 4 for message in messages) + 3
 
 
-class StopText:
-    """Ends a text before the first of some strings, for a server that does not do so itself."""
-
-    def __init__(self, stops: Sequence[str]) -> None:
-        self._stops = [stop for stop in stops if stop]
-        self._hold = max((len(stop) for stop in self._stops), default=1) - 1
-        self._held = ""
-        self.found = False
-
-    def feed(self, text: str) -> str:
-        """What is certain to stand before a stop string."""
-        self._held += text
-        places = [place for stop in self._stops if (place := self._held.find(stop)) >= 0]
-        if places:
-            self.found = True
-            out, self._held = self._held[: min(places)], ""
-            return out
-        cut = max(0, len(self._held) - self._hold)
-        out, self._held = self._held[:cut], self._held[cut:]
-        return out
-
-    def rest(self) -> str:
-        """What was held back, once the text has ended."""
-        return self._held
-
-
 def _finish(reason: Any) -> Literal["", "stop", "length", "filtered"]:
     if not reason:
         return ""

@@ -18,6 +18,7 @@ from typing import BinaryIO
 
 from rag.engine.llama import Llama, LoadError
 from rag.engine.wire import Frame, read_frame, write_frame
+from rag.stop_text import StopText
 
 
 class Replies:
@@ -34,40 +35,6 @@ class Replies:
                 write_frame(self._stream, frame)
             except OSError:
                 os._exit(0)
-
-
-class StopText:
-    """Passes text through until a stop string appears; holds back what may be the beginning of one."""
-
-    def __init__(self, stops: list[str]) -> None:
-        self._stops = [stop for stop in stops if stop]
-        self._held = ""
-        self.found = False
-
-    def feed(self, text: str) -> str:
-        """The part that is certain to stand before any stop string."""
-        self._held += text
-        places = [place for stop in self._stops if (place := self._held.find(stop)) >= 0]
-        if places:
-            self.found = True
-            out, self._held = self._held[: min(places)], ""
-            return out
-        keep = max(
-            (
-                n
-                for stop in self._stops
-                for n in range(1, min(len(stop), len(self._held)) + 1)
-                if self._held.endswith(stop[:n])
-            ),
-            default=0,
-        )
-        out, self._held = self._held[: len(self._held) - keep], self._held[len(self._held) - keep :]
-        return out
-
-    def rest(self) -> str:
-        """What was held back, once generation has ended."""
-        out, self._held = self._held, ""
-        return out
 
 
 def prompt_tokens(model: Llama, segments: list[list[object]]) -> list[int]:

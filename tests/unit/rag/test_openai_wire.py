@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from rag.adapters.openai_wire import (
     Event,
-    StopText,
     body,
     estimate_prompt,
     estimate_tokens,
@@ -21,6 +20,7 @@ from rag.adapters.openai_wire import (
     parse_line,
 )
 from rag.engine.llama import Llama
+from rag.stop_text import StopText
 from rag.types import Message, Prompt
 
 ASKED = Prompt(
