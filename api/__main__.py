@@ -48,6 +48,12 @@ def _ingest() -> typer.Typer:
     return door
 
 
+def _evaluate() -> typer.Typer:
+    from evaluation.cli import app as door
+
+    return door
+
+
 def _models() -> typer.Typer:
     from api.models_cli import app as door
 
@@ -62,6 +68,10 @@ class Doors(TyperGroup):
         super().__init__(**extra)
         if find_spec("ingest.cli"):
             self.add_command(Mounted("ingest", _ingest, "Bring a corpus in; show, verify and delete what is stored."))
+        if find_spec("evaluation.cli"):
+            self.add_command(
+                Mounted("evaluate", _evaluate, "Compare the small model with a large one; write a report.")
+            )
         if find_spec("api.models_cli"):
             self.add_command(Mounted("models", _models, "List, pull and verify language models."))
 

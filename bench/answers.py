@@ -24,7 +24,7 @@ from typing import Any
 import httpx
 import psutil
 
-from bench.report import hardware
+from evaluation.machine import hardware
 
 DOMAIN = "nq-evouna"
 WORK = ("embed", "read", "search", "generate")

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.report import hardware
+from evaluation.machine import hardware
 
 if TYPE_CHECKING:
     from rag.protocols import Embedder

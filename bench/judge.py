@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.report import hardware
 from evaluation.fit_judge import Labelled, cross_validated, errors_by_style, labelled_answers, rarity_of
 from evaluation.judge import load_judge
+from evaluation.machine import hardware
 from evaluation.rates import score_rate
 from evaluation.suites import Suite, read_suite
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from rich.progress import track
 
-from bench.report import hardware
+from evaluation.machine import hardware
 from ingest.corpus import open_corpus
 from ingest.run import apply
 from ingest.target import Target

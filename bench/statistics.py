@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.report import hardware
+from evaluation.machine import hardware
 from evaluation.statistics import Verdict, paired_difference, verdict
 
 MARGINS = {50: 0.10, 200: 0.05, 1000: 0.05}

@@ -104,6 +104,16 @@ class Pipeline:
         self._open: dict[str, OpenDomain] = {}
         self._lock = threading.Lock()
 
+    @property
+    def model(self) -> LanguageModel:
+        """The language model, for a caller that asks it without retrieval; it stays the pipeline's to close."""
+        return self._model
+
+    @property
+    def embedder(self) -> Embedder:
+        """The embedder, for a caller that needs its fingerprint; it stays the pipeline's to close."""
+        return self._embedder
+
     # --- answering ---
 
     def answer(self, question: Question, *, cancelled: Callable[[], bool] | None = None) -> Answer:

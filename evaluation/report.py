@@ -1,0 +1,177 @@
+"""The report of a run: one value, written as JSON, Markdown and one self-contained HTML page. Calls no model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from evaluation.cost import LEFT_OUT, Measured, Prices, Range, Volume, break_even, published_ratio, volume_table
+from evaluation.records import Declared, Record
+from evaluation.scoring import OURS, Part
+from evaluation.statistics import Verdict
+from evaluation.suites import SuiteQuestion
+from rag.types import Value
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+FEW = 30
+LARGE = "GPT-4"
+"""The large model of the price table that costs are compared with."""
+
+
+class Cost(Value):
+    """What the measured arm costs on one machine of the price table, beside the large model by the token."""
+
+    hardware: str
+    large: str
+    measured: Measured
+    volumes: tuple[Volume, ...]
+    break_even: Range | None = Field(description="queries a month; None where ours never costs less")
+    published_ratio: float
+    left_out: str
+    sources: tuple[str, ...]
+
+
+class Example(Value):
+    """A question worth reading, with what was said; empty texts where the suite may not be quoted."""
+
+    id: str
+    question: str
+    gold: str
+    said: str
+    cited: str
+
+
+class Report(Value):
+    """Everything a reader gets to see."""
+
+    declared: Declared
+    sentences: tuple[str, ...] = Field(description="the verdict of each part, in one sentence")
+    parts: tuple[Part, ...]
+    costs: tuple[Cost, ...]
+    wrong: tuple[Example, ...] = Field(description="answered wrongly with the highest confidence")
+    judge: str
+    complete: bool = Field(description="every arm answered every question")
+
+
+def sentence(part: Part, declared: Declared) -> str:
+    """The verdict of a part, as a person would say it."""
+    ours = next((row for row in part.rows if row.arm == OURS), None)
+    if ours is None:
+        return f"{part.name}: no verdict, the arm slm+rag did not run to its end."
+    said = f"{ours.rate.judged:.1%} of {part.n} questions"
+    chosen = next((c for c in part.comparisons if c.primary), None)
+    if chosen is None:
+        return f"{part.name}: {declared.model} with retrieval answers {said} rightly; no large model is recorded here."
+    d = chosen.difference
+    interval = f"{d.estimate * 100:+.1f} points, 95% interval {d.low * 100:+.1f} to {d.high * 100:+.1f}"
+    words = {
+        Verdict.WINS: "wins against",
+        Verdict.COMPETES: "competes with",
+        Verdict.LOSES: "loses to",
+        Verdict.INCONCLUSIVE: "cannot be told from",
+    }[chosen.verdict]
+    few = f" With n = {part.n} nothing fine can be claimed." if part.n < FEW * 2 else ""
+    moved = (
+        f" Corrected for the judge's error the verdict is: {chosen.shifted}."
+        if chosen.shifted != chosen.verdict
+        else ""
+    )
+    return (
+        f"{part.name}: {declared.model} with retrieval {words} {chosen.model} without ({said} right; {interval}; "
+        f"margin {declared.margin * 100:.0f} points, least detectable difference {chosen.detectable * 100:.1f})."
+        f"{moved}{few}"
+    )
+
+
+def costs(parts: Sequence[Part], prices: Prices) -> tuple[Cost, ...]:
+    """Cost tables from the measured tokens and the time of an answer, one for each machine of the price table."""
+    rows = [row for part in parts for row in part.rows if row.arm == OURS and row.tokens and row.p50_ms]
+    if not rows:
+        return ()
+    tokens = sum(row.tokens or 0.0 for row in rows) / len(rows)
+    seconds = sum(row.p50_ms or 0.0 for row in rows) / len(rows) / 1000
+    measured = Measured(tokens_per_answer=tokens, answers_per_second=1 / seconds)
+    large = prices.price_of(LARGE)
+    sources = tuple(f"{p.name}: {p.source}, {p.date}" for p in (large, *prices.hardware))
+    return tuple(
+        Cost(
+            hardware=machine.name,
+            large=large.name,
+            measured=measured,
+            volumes=tuple(volume_table(measured, machine, large, large_tokens=tokens)),
+            break_even=break_even(measured, machine, large, large_tokens=tokens),
+            published_ratio=published_ratio(prices),
+            left_out="; ".join(LEFT_OUT) if not isinstance(LEFT_OUT, str) else LEFT_OUT,
+            sources=sources,
+        )
+        for machine in prices.hardware
+    )
+
+
+def surprising(
+    questions: Sequence[SuiteQuestion],
+    records: Sequence[Record],
+    right: dict[str, bool],
+    *,
+    quotable: bool,
+    count: int = 8,
+) -> tuple[Example, ...]:
+    """The wrong answers of slm+rag with the highest confidence; ids alone where the texts may not be shown."""
+    ours = [r for r in records if r.arm == OURS and not right.get(r.id, True) and not r.abstained]
+    by_id = {q.id: q for q in questions}
+    ours.sort(key=lambda r: (-(r.confidence or 0.0), r.id))
+    return tuple(
+        Example(
+            id=r.id,
+            question=by_id[r.id].question if quotable else "",
+            gold=" / ".join(by_id[r.id].answers[:3]) if quotable else "",
+            said=r.text if quotable else "",
+            cited="; ".join(c.document_id for c in r.citations) if quotable else "",
+        )
+        for r in ours[:count]
+    )
+
+
+def write(report: Report, folder: Path) -> list[Path]:
+    """Write report.json, report.md and report.html; the paths."""
+    from evaluation.plots import pictures
+
+    folder.mkdir(parents=True, exist_ok=True)
+    environment = _environment()
+    names = {"report.json": report.model_dump_json(indent=1)}
+    names["report.md"] = environment.get_template("report.md").render(report=report)
+    names["report.html"] = environment.get_template("report.html").render(
+        report=report, pictures=pictures(report.parts)
+    )
+    for name, text in names.items():
+        (folder / name).write_text(text.rstrip() + "\n", "utf-8")
+    return [folder / name for name in names]
+
+
+def _environment() -> Environment:
+    from jinja2 import DictLoader, Environment, StrictUndefined, select_autoescape
+
+    templates = files("evaluation").joinpath("templates")
+    loader = DictLoader({name: templates.joinpath(name).read_text("utf-8") for name in ("report.md", "report.html")})
+    environment = Environment(
+        loader=loader,
+        autoescape=select_autoescape(["html"]),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    environment.filters.update(
+        pct=lambda x: "–" if x is None else f"{x * 100:.1f}",
+        points=lambda x: f"{x * 100:+.1f}",
+        ms=lambda x: "–" if x is None else f"{x:,.0f}",
+        p=lambda x: f"{x:.3f}" if x >= 0.001 else "< 0.001",
+        cell=lambda x: " ".join(str(x).split()).replace("|", "\\|"),
+        usd=lambda x: f"{x:,.2f}",
+    )
+    return environment
