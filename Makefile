@@ -1,7 +1,7 @@
 # One command each; every target first sets up what it needs in .venv, and a second call starts at once.
 # Settings of the product are environment variables (`.venv/bin/understudy config show`); those of this file:
 #   PYTHON=...   the interpreter to make .venv with (default: the first of 3.11, 3.12, 3.13 that works)
-#   SUITES=DIR   where `make bench` finds the suites
+#   SUITES=DIR   where `make bench` and `make report` find the suites
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
@@ -18,7 +18,7 @@ DEMO_MODEL_CHOICE ?= "What is it called when narrow tuning makes a model unlearn
 DEMO_PLANT ?= "What number do I call for the nurse if somebody collapses from heat?" \
   "After a bushing change, how long do we run to scrap?" "What is the Wi-Fi password for visitors?"
 
-.PHONY: help demo serve test check bench suites
+.PHONY: help demo serve test check bench report suites
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' Makefile
@@ -55,6 +55,19 @@ serve: $(DATA)/.prepared | $(INSTALLED) ## serve the API on loopback; the sample
 bench: suites $(DATA)/.prepared | $(INSTALLED) ## measure over real corpora: make bench SUITES=DIR
 	@for part in ingest retrieval answers; do \
 	  $(VENV)/bin/python -m bench.$$part --suites "$(SUITES)" || exit; done
+
+# A folder a suite: ingested once, asked once (a second call goes on or only writes the reports anew), its report kept.
+RUNS := .cache/report
+REPORT_ARMS := slm,slm+rag,slm+gold,overlap
+report: export UNDERSTUDY_DATA__DIRECTORY = .cache/bench
+report: suites | $(INSTALLED) ## small model against recorded large ones: make report SUITES=DIR
+	@$(VENV)/bin/python -m rag.build prepare
+	@for suite in "$(SUITES)"/*/; do name=$$(basename "$$suite"); \
+	  $(UNDERSTUDY) ingest apply "$$suite" --domain "$$(echo "$$name" | tr _ -)" && \
+	  $(UNDERSTUDY) evaluate run "$$suite" --out "$(RUNS)/$$name" --arms $(REPORT_ARMS) --limit 300 \
+	    $$(test "$$name" = nq_evouna || echo --no-texts) && \
+	  mkdir -p "docs/results/$$name" && cp "$(RUNS)/$$name"/report.* "docs/results/$$name/" || exit; done
+	@$(VENV)/bin/python -m evaluation summary docs/results
 
 suites:
 	@test -n "$(SUITES)" || { echo "bench: name the folder of the suites: make bench SUITES=DIR" >&2; exit 2; }

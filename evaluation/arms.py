@@ -48,9 +48,7 @@ class _Arms:
         return self._timed("slm+rag", question, lambda: self._with(question, "slm+rag", Filter()))
 
     def gold(self, question: SuiteQuestion) -> Record:
-        if not question.gold_doc_ids:
-            return Record(id=question.id, arm="slm+gold", text="", failure="the question names no gold document")
-        chosen = Filter(documents=question.gold_doc_ids)
+        chosen = Filter(documents=question.gold_doc_ids)  # without a gold document: what retrieval finds
         return self._timed("slm+gold", question, lambda: self._with(question, "slm+gold", chosen))
 
     def overlap(self, question: SuiteQuestion) -> Record:
@@ -76,7 +74,7 @@ class _Arms:
             text="" if answer.abstained else answer.text,
             abstained=answer.abstained,
             confidence=_best(answer.passages),
-            passages=_found(answer.passages),
+            passages=found_passages(answer.passages),
             citations=tuple(
                 Cited(document_id=c.document_id, start=c.char_start, end=c.char_end, quote=c.quote, claim=c.claim)
                 for c in answer.citations
@@ -101,7 +99,7 @@ class _Arms:
             arm=arm,
             text=text.strip(),
             confidence=_best(passages),
-            passages=_found(passages),
+            passages=found_passages(passages),
             prompt_sha256=fingerprint(messages),
             prompt_tokens=(last.prompt_tokens if last else 0) or 0,
             completion_tokens=(last.completion_tokens if last else 0) or 0,
@@ -110,17 +108,22 @@ class _Arms:
     def _overlap(self, question: SuiteQuestion) -> Record:
         found = self._pipeline.passages(Question(text=question.question, domain=self._domain))
         text = best_option(question, found) if question.options else best_sentence(question.question, found)
-        return Record(id=question.id, arm="overlap", text=text, confidence=_best(found), passages=_found(found))
+        return Record(id=question.id, arm="overlap", text=text, confidence=_best(found), passages=found_passages(found))
 
 
-def prompt_messages(question: SuiteQuestion, passages: Sequence[Passage]) -> tuple[Message, ...]:
-    """The prompt of a question without the pipeline's own: closed book, or options with or without passages."""
+def prompt_messages(
+    question: SuiteQuestion, passages: Sequence[Passage], *, count: int = CONTEXT_PASSAGES, chars: int = CONTEXT_CHARS
+) -> tuple[Message, ...]:
+    """The prompt of a question without the pipeline's own: closed book, or with the best passages before it.
+
+    count, chars: how many passages, and how many characters of them, are shown at most
+    """
     rule = CLOSED
     if question.kind is Kind.CHOICE:
         rule = OPTIONS
     elif question.kind is Kind.YES_NO:
         rule = YES_NO.format(words=" or ".join(text.lower() for text in question.options.values()))
-    shown = "\n\n".join(f"{heading_line(p)}\n{p.text}" for p in passages[:CONTEXT_PASSAGES])[:CONTEXT_CHARS]
+    shown = "\n\n".join(f"{heading_line(p)}\n{p.text}" for p in passages[:count])[:chars]
     options = [f"{letter}. {text}" for letter, text in question.options.items()] if question.kind is Kind.CHOICE else []
     parts = [*([shown] if shown else []), "\n".join([f"Question: {question.question}", *options, "Answer:"])]
     return (Message(role="system", content=rule), Message(role="user", content="\n\n".join(parts)))
@@ -146,7 +149,8 @@ def best_sentence(question: str, passages: Sequence[Passage]) -> str:
     return max(said, key=lambda sentence: len(asked & set(content(sentence))), default="")
 
 
-def _found(passages: Sequence[Passage]) -> tuple[Found, ...]:
+def found_passages(passages: Sequence[Passage]) -> tuple[Found, ...]:
+    """Where the retrieved passages stand, as a record keeps them."""
     return tuple(Found(document_id=p.document_id, start=p.start, end=p.end, score=round(p.score, 6)) for p in passages)
 
 

@@ -1,11 +1,12 @@
-"""The command line of the evaluation: `understudy evaluate check | run | report`. Knows no arm's inside.
+"""The command line of the evaluation: `understudy evaluate …`. Knows no arm's inside.
 
-Exit status: 0 all is well · 1 `check` found errors · 2 refused.
+Exit status: 0 all is well · 1 `check` found errors, or `compare --gate` a real loss · 2 refused.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ import typer
 from rag.errors import RagError
 
 if TYPE_CHECKING:
-    from evaluation.suites import Suite
+    from evaluation.recommendation import Threshold
 
 app = typer.Typer(help="Compare the small model with a large one, question by question.", no_args_is_help=True)
 
@@ -25,7 +26,15 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard outpu
 NoTexts = Annotated[
     bool, typer.Option("--no-texts", help="Keep questions and answers out of the report: for suites under restriction.")
 ]
-PricesFile = Annotated[Path | None, typer.Option("--prices", help="Your own price table (TOML) in place of ours.")]
+SuiteOption = Annotated[Path | None, typer.Option("--suite", help="Where the suite is now; default: where it was.")]
+MinAccuracy = Annotated[
+    float | None, typer.Option(min=0.01, max=0.99, help="Least accuracy that production accepts, as a share.")
+]
+MaxLoss = Annotated[float, typer.Option(min=0.001, max=0.99, help="Most that may be lost to the large model.")]
+MinSpeedup = Annotated[float | None, typer.Option(min=0.01, help="Latency gain that the loss is accepted for.")]
+PricesFile = Annotated[
+    Path | None, typer.Option("--prices", help="Your own price table (TOML); it goes over ours, by name.")
+]
 
 
 @app.command()
@@ -52,94 +61,196 @@ def run(
     *,
     domain: Annotated[str, typer.Option("--domain", "-d", help="The indexed domain; default: the suite's name.")] = "",
     arms: Annotated[
-        str, typer.Option(help="Comma-separated, of slm, slm+rag, slm+gold, overlap.")
+        str, typer.Option(help="Comma-separated, of slm, slm+rag, slm+gold, overlap, llm, llm+rag.")
     ] = "slm,slm+rag,overlap",
     limit: Annotated[int, typer.Option(min=0, help="At most so many questions, drawn by seed; 0: all.")] = 0,
     seed: Annotated[int, typer.Option(help="Of the sample, the order of options and the intervals.")] = 0,
     margin: Annotated[float | None, typer.Option(min=0.001, max=0.5, help="Declared margin as a share.")] = None,
+    llm: Annotated[str, typer.Option("--llm", help="The large model's id, for the arms llm and llm+rag.")] = "",
+    llm_url: Annotated[
+        str, typer.Option("--llm-url", help="Its OpenAI-compatible endpoint; without one, only what is recorded.")
+    ] = "",
+    llm_key_env: Annotated[
+        str, typer.Option("--llm-key-env", help="The environment variable that holds its key.")
+    ] = "OPENAI_API_KEY",
+    recording: Annotated[
+        Path | None, typer.Option("--recording", help="Where its answers are kept; default: llm.jsonl in --out.")
+    ] = None,
+    max_usd: Annotated[float, typer.Option("--max-usd", min=0, help="What the recording may cost in all.")] = 1.0,
     prices: PricesFile = None,
+    min_accuracy: MinAccuracy = None,
+    max_accuracy_loss: MaxLoss = 0.05,
+    min_speedup: MinSpeedup = None,
     no_texts: NoTexts = False,
     as_json: Json = False,
 ) -> None:
     """Ask every arm every question, then write the report. A killed run goes on where it was."""
-    from evaluation import run as running
-    from evaluation.arms import runners
-    from evaluation.records import Records
-    from evaluation.sampling import sample
+    from evaluation.running import Live, ask
     from evaluation.suites import read_suite
-    from rag.build import build_pipeline
-    from rag.settings import load
 
+    threshold = _threshold(min_accuracy, max_accuracy_loss, min_speedup)
     with _refusals():
         read, problems = read_suite(suite)
         for problem in problems:
             typer.echo(problem, err=True)
-        questions = sample(read, limit=limit, seed=seed)
-        name = domain or read.name.replace("_", "-")
-        pipeline = build_pipeline(load())
-        try:
-            declared = running.declare(
+        live = Live(llm, llm_url, os.environ.get(llm_key_env, ""), recording or out / "llm.jsonl", max_usd, prices)
+        with _bar() as progress:
+            ask(
                 read,
-                questions,
-                pipeline,
-                domain=name,
+                suite,
+                out,
+                domain=domain or read.name.replace("_", "-"),
                 arms=[arm.strip() for arm in arms.split(",") if arm.strip()],
+                limit=limit,
                 seed=seed,
                 margin=margin,
+                live=live,
+                progress=progress,
             )
-            with Records(out, declared) as records, _bar() as progress:
-                running.run(questions, runners(pipeline, name), records, progress)
-        finally:
-            pipeline.close()
-        _report(read, out, prices, no_texts=no_texts, as_json=as_json)
+        _report(out, suite, prices, threshold, no_texts=no_texts, as_json=as_json)
 
 
 @app.command()
 def report(
-    suite: SuitePath,
     folder: Annotated[Path, typer.Argument(help="The folder of a run.")],
     *,
+    suite: SuiteOption = None,
     prices: PricesFile = None,
+    min_accuracy: MinAccuracy = None,
+    max_accuracy_loss: MaxLoss = 0.05,
+    min_speedup: MinSpeedup = None,
     no_texts: NoTexts = False,
     as_json: Json = False,
 ) -> None:
     """Judge the records of a run anew and write its report. Asks no model."""
+    threshold = _threshold(min_accuracy, max_accuracy_loss, min_speedup)
+    with _refusals():
+        _report(folder, suite, prices, threshold, no_texts=no_texts, as_json=as_json)
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(help="The folder of the run before.")],
+    second: Annotated[Path, typer.Argument(help="The folder of the run after.")],
+    *,
+    arm: Annotated[str, typer.Option(help="Which arm is compared.")] = "slm+rag",
+    gate: Annotated[bool, typer.Option("--gate", help="Exit with 1 for a loss that is no chance.")] = False,
+    suite: SuiteOption = None,
+    no_texts: NoTexts = False,
+    as_json: Json = False,
+) -> None:
+    """What changed from one run to another, question by question."""
+    from evaluation.finished import read_run
+    from evaluation.gate import gate as gated
+    from evaluation.judge import shipped_judge
+
+    with _refusals():
+        found = gated(read_run(first, suite), read_run(second, suite), shipped_judge(), arm=arm, quotable=not no_texts)
+    if as_json:
+        typer.echo(found.model_dump_json(indent=1))
+    else:
+        for sign, changes in (("+", found.gained), ("-", found.lost)):
+            for change in changes:
+                typer.echo(f"{sign} {change.id}: {change.before!r} -> {change.after!r}")
+        d = found.difference
+        typer.echo(
+            f"{found.arm}: {found.before:.1%} -> {found.after:.1%} of {found.n} questions, {len(found.gained)} gained, "
+            f"{len(found.lost)} lost; {d.estimate * 100:+.1f} points, 95% interval {d.low * 100:+.1f} to "
+            f"{d.high * 100:+.1f}, McNemar p {found.mcnemar:.3f}: "
+            + ("a real loss" if found.real_loss else "no loss beyond chance")
+        )
+    raise typer.Exit(1 if gate and found.real_loss else 0)
+
+
+@app.command()
+def judge(
+    suite: SuitePath,
+    *,
+    llm: Annotated[
+        str, typer.Option("--llm", help="Also measure this model as judge; 'local': the one of the settings.")
+    ] = "",
+    llm_url: Annotated[str, typer.Option("--llm-url", help="Its OpenAI-compatible endpoint.")] = "",
+    llm_key_env: Annotated[
+        str, typer.Option("--llm-key-env", help="The environment variable that holds its key.")
+    ] = "OPENAI_API_KEY",
+    limit: Annotated[int, typer.Option(min=0, help="At most so many answers of each system; 0: all.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """How far the judge, and a model as judge, agree with a suite's human labels, by system."""
+    from evaluation.judge import shipped_judge
+    from evaluation.llm_judge import agreement
+    from evaluation.running import open_llm
     from evaluation.suites import read_suite
 
     with _refusals():
         read, _ = read_suite(suite)
-        _report(read, folder, prices, no_texts=no_texts, as_json=as_json)
+        model = open_llm(llm, llm_url, os.environ.get(llm_key_env, "")) if llm else None
+        try:
+            with _bar() as progress:
+                rows = agreement(read, shipped_judge(), model, limit=limit, progress=progress)
+        finally:
+            if model:
+                model.close()
+    if as_json:
+        typer.echo(json.dumps([row.model_dump() for row in rows], indent=1))
+        return
+    typer.echo(f"{'system':46} {'n':>5} {'human':>6} {'judge':>6} {'agree':>6} {'llm':>6} {'agree':>6} {'failed':>6}")
+    for row in rows:
+        shown = [f"{x * 100:.1f}" for x in (row.human_rate, row.judge_rate, row.judge_agreement)]
+        shown += ["-" if x is None else f"{x * 100:.1f}" for x in (row.llm_rate, row.llm_agreement)]
+        shown.append("-" if row.llm_failures is None else str(row.llm_failures))
+        typer.echo(f"{row.system[:46]:46} {row.answers:5} " + " ".join(f"{x:>6}" for x in shown))
 
 
-def _report(read: Suite, folder: Path, prices: Path | None, *, no_texts: bool, as_json: bool) -> None:
+@app.command()
+def workloads(
+    suite: SuitePath,
+    *,
+    domain: Annotated[str, typer.Option("--domain", "-d", help="The indexed domain; default: the suite's name.")] = "",
+    out: Annotated[Path | None, typer.Option("--out", help="A run's folder: its report shows the table.")] = None,
+    requests: Annotated[int, typer.Option(min=1, help="Requests of each use case.")] = 20,
+    edge_only: Annotated[bool, typer.Option("--edge-only", hidden=True)] = False,
+    as_json: Json = False,
+) -> None:
+    """Latency of the use cases on this machine: chatbot, document analysis, an edge device of one core."""
+    from evaluation.suites import read_suite
+    from evaluation.workloads import use_cases
+
+    with _refusals():
+        read, _ = read_suite(suite)
+        name = domain or read.name.replace("_", "-")
+        found = use_cases(read, suite, name, requests=requests, edge_only=edge_only)
+    text = json.dumps([row.model_dump() for row in found], indent=1)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "workloads.json").write_text(text + "\n", "utf-8")
+    if as_json:
+        typer.echo(text)
+        return
+    for row in found:
+        fits = "" if row.fits is None else ", fits one core and 1 GB" if row.fits else ", does not fit 1 GB"
+        typer.echo(
+            f"{row.name:18} first token {row.first_ms:7.0f} ms, whole {row.whole_ms:7.0f} ms, {row.cores} core(s), "
+            f"{row.memory_mb:.0f} MB{fits} (median of {row.requests})"
+        )
+
+
+def _threshold(min_accuracy: float | None, max_loss: float, min_speedup: float | None) -> Threshold:
+    from evaluation.recommendation import Threshold
+
+    return Threshold(min_accuracy=min_accuracy, max_accuracy_loss=max_loss, min_speedup=min_speedup)
+
+
+def _report(
+    folder: Path, suite: Path | None, prices: Path | None, threshold: Threshold, *, no_texts: bool, as_json: bool
+) -> None:
     from evaluation import report as reporting
     from evaluation.cost import SHIPPED, load_prices
+    from evaluation.finished import read_run
     from evaluation.judge import shipped_judge
-    from evaluation.records import read_declared, read_records
-    from evaluation.sampling import fingerprint, shuffled
-    from evaluation.scoring import score
-    from rag.errors import InvalidCorpus
 
-    declared, records = read_declared(folder), read_records(folder)
-    originals = {question.id: question for question in read.used()}
-    missing = [name for name in declared.questions if name not in originals]
-    if missing:
-        raise InvalidCorpus(f"question {missing[0]!r} of the run is not in {read.root}: name the suite that was asked")
-    questions = [shuffled(originals[name], declared.seed) for name in declared.questions]
-    if fingerprint(questions) != declared.suite_sha256:
-        raise InvalidCorpus(f"the questions of {read.root} are not those of the run in {folder}: run it again")
-    judge = shipped_judge()
-    parts, right = score(declared, questions, originals=originals, records=records, recorded=read.recorded, judge=judge)
-    table = load_prices(prices or SHIPPED)
-    made = reporting.Report(
-        declared=declared,
-        sentences=tuple(reporting.sentence(part, declared) for part in parts),
-        parts=parts,
-        costs=reporting.costs(parts, table),
-        wrong=reporting.surprising(questions, records, right, quotable=not no_texts),
-        judge=f"One judge for all systems, version {judge.fitted.version}: {judge.fitted.fitted_on}. "
-        "Exact for options, yes and no; free text is corrected for its error, counted with each system left out.",
-        complete=len(records) == len(declared.arms) * len(declared.questions),
+    made = reporting.build(
+        read_run(folder, suite), shipped_judge(), load_prices(prices or SHIPPED), threshold, quotable=not no_texts
     )
     paths = reporting.write(made, folder)
     if as_json:

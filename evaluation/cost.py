@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import math
 import tomllib
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
@@ -45,10 +46,26 @@ class Priced(Value):
     source: str = Field(min_length=1)
 
 
+Named = TypeVar("Named", bound=Priced)
+
+
 class ModelPrice(Priced):
     """A model's price by the token."""
 
-    usd_per_million_tokens: float = Field(gt=0)
+    usd_per_million_tokens: float = Field(ge=0, description="of the prompt, and of the answer where they cost alike")
+    usd_per_million_output_tokens: float | None = Field(default=None, ge=0, description="of the answer")
+
+    def cost(self, prompt_tokens: float, completion_tokens: float) -> float:
+        """Dollars for one answer."""
+        output = self.usd_per_million_output_tokens
+        out = self.usd_per_million_tokens if output is None else output
+        return (self.usd_per_million_tokens * prompt_tokens + out * completion_tokens) / 1e6
+
+    def told(self) -> str:
+        """The price in words, with source and date."""
+        output = self.usd_per_million_output_tokens
+        out = self.usd_per_million_tokens if output is None else output
+        return f"${self.usd_per_million_tokens:g} in, ${out:g} out a million tokens; {self.source}, {self.date}"
 
 
 class HardwarePrice(Priced):
@@ -99,7 +116,10 @@ class Prices(Value):
 
 
 def load_prices(path: Path = SHIPPED) -> Prices:
-    """Read a price table. Raises InvalidSettings, naming the table, on one without date or source, or damaged."""
+    """Read a price table; one of the user's goes over the shipped one, by name.
+
+    Raises InvalidSettings, naming the table, on one without date or source, or damaged.
+    """
     try:
         raw = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
@@ -113,11 +133,23 @@ def load_prices(path: Path = SHIPPED) -> Prices:
                     name = row.get("name", f"number {number}")
                     raise InvalidSettings(f"{path}: {kind} {name!r} has no {field}: a price means nothing without one")
     try:
+        if path != SHIPPED:
+            ours = load_prices()
+            return Prices(
+                model=_over_by_name(ours.model, [ModelPrice.model_validate(row) for row in raw.get("model", [])]),
+                hardware=_over_by_name(
+                    ours.hardware, [HardwarePrice.model_validate(row) for row in raw.get("hardware", [])]
+                ),
+            )
         return Prices.model_validate(raw)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise InvalidSettings(f"{path}: {where}: {first['msg']}") from None
+
+
+def _over_by_name(ours: Sequence[Named], theirs: Sequence[Named]) -> tuple[Named, ...]:
+    return tuple({row.name: row for row in (*ours, *theirs)}.values())
 
 
 class Measured(Value):

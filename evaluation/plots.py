@@ -12,13 +12,15 @@ from evaluation.scoring import OURS, Part
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from evaluation.report import Cost
+
 _OWN, _RECORDED, _CONTROL = "#2457c5", "#b4501e", "#777777"
 _INK = "#010203"
 """Replaced by `currentColor`, so that text and axes are light on a dark page."""
 
 
-def pictures(parts: Sequence[Part]) -> dict[str, str]:
-    """Name -> SVG: accuracy, pareto, risk, cascade; only those there is data for."""
+def pictures(parts: Sequence[Part], costs: Sequence[Cost] = ()) -> dict[str, str]:
+    """Name -> SVG: accuracy, pareto, retrieval, risk, split, cascade, cost; only those there is data for."""
     import matplotlib as mpl
 
     mpl.use("svg")
@@ -41,6 +43,12 @@ def pictures(parts: Sequence[Part]) -> dict[str, str]:
             made["pareto"] = _svg(_pareto(parts), "Accuracy against the median time of an answer")
         if any(part.risk for part in parts):
             made["risk"] = _svg(_risk(parts), "Share of wrong answers among those kept, by coverage")
+        if any(part.retrieval for part in parts):
+            made["retrieval"] = _svg(_retrieval(parts), "Share of questions with a gold document found, by depth")
+        if any(row.split for part in parts for row in part.rows):
+            made["split"] = _svg(_split(parts), "What became of the questions, of every arm that cites")
+        if costs:
+            made["cost"] = _svg(_cost(costs), "Dollars a month by queries a month, with the break-even")
         if any(part.cascade for part in parts):
             made["cascade"] = _svg(_cascade(parts), "Accuracy when the least confident answers escalate")
     return made
@@ -50,7 +58,7 @@ def _accuracy(parts: Sequence[Part]) -> Figure:
     from matplotlib.figure import Figure
 
     rows = sum(len(part.rows) for part in parts)
-    figure = Figure(figsize=(8, 0.9 * len(parts) + 0.3 * rows), layout="constrained")
+    figure = Figure(figsize=(6.6, 0.9 * len(parts) + 0.3 * rows), layout="constrained")
     axes = figure.subplots(len(parts), 1, squeeze=False, height_ratios=[len(part.rows) for part in parts])[:, 0]
     for ax, part in zip(axes, parts, strict=True):
         ordered = sorted(part.rows, key=lambda row: row.rate.corrected)
@@ -70,7 +78,7 @@ def _accuracy(parts: Sequence[Part]) -> Figure:
 def _pareto(parts: Sequence[Part]) -> Figure:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 4), layout="constrained")
+    figure = Figure(figsize=(6.6, 4), layout="constrained")
     ax = figure.subplots()
     for part in parts:
         points = [(row.p50_ms, row.rate.judged * 100, row.arm) for row in part.rows if row.p50_ms]
@@ -84,10 +92,72 @@ def _pareto(parts: Sequence[Part]) -> Figure:
     return figure
 
 
+def _retrieval(parts: Sequence[Part]) -> Figure:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.6, 3.5), layout="constrained")
+    ax = figure.subplots()
+    for part in parts:
+        if part.retrieval:
+            depths = [int(k) for k in part.retrieval]
+            (line,) = ax.plot(
+                depths, [m["hit"] * 100 for m in part.retrieval.values()], "o-", label=f"{part.name}, hit"
+            )
+            ndcg = [m["ndcg"] * 100 for m in part.retrieval.values()]
+            ax.plot(depths, ndcg, "s--", color=line.get_color(), label=f"{part.name}, nDCG")
+    ax.set_xlabel("passages looked at (k)")
+    ax.set_ylabel("%")
+    ax.set_ylim(0, 101)
+    ax.legend(frameon=False)
+    return figure
+
+
+def _split(parts: Sequence[Part]) -> Figure:
+    from matplotlib.figure import Figure
+
+    rows = [(f"{part.name} · {row.arm}", row.split) for part in parts for row in part.rows if row.split]
+    figure = Figure(figsize=(6.6, 1.2 + 0.45 * len(rows)), layout="constrained")
+    ax = figure.subplots()
+    left = [0.0] * len(rows)
+    colours = ("#2457c5", "#7ea2e6", "#b4501e", "#e0a98c", "#4a8f5c", "#999999")
+    for name, colour in zip(rows[0][1], colours, strict=True):
+        shares = [split[name] * 100 for _, split in rows]
+        ax.barh(range(len(rows)), shares, left=left, color=colour, label=name)
+        left = [a + b for a, b in zip(left, shares, strict=True)]
+    ax.set_yticks(range(len(rows)), [name for name, _ in rows])
+    ax.set_xlabel("% of questions")
+    ax.set_xlim(0, 100)
+    ax.legend(frameon=False, ncols=3, loc="lower left", bbox_to_anchor=(0, 1), fontsize=8)
+    return figure
+
+
+def _cost(costs: Sequence[Cost]) -> Figure:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.6, 4), layout="constrained")
+    ax = figure.subplots()
+    queries = [v.queries for v in costs[0].volumes]
+    ax.plot(
+        queries, [v.large for v in costs[0].volumes], "s-", color=_RECORDED, label=f"{costs[0].large}, by the token"
+    )
+    for cost, style in zip(costs, ("-", "--", ":", "-."), strict=False):
+        low, high = [v.ours.low for v in cost.volumes], [v.ours.high for v in cost.volumes]
+        ax.fill_between(queries, low, high, alpha=0.2, color=_OWN)
+        ax.plot(queries, high, style, color=_OWN, label=f"ours, {cost.hardware}")
+        if cost.break_even:
+            ax.axvspan(cost.break_even.low, cost.break_even.high, alpha=0.12, color=_CONTROL)
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ax.set_xlabel("queries a month (log); grey: where ours begins to cost less")
+    ax.set_ylabel("$ a month (log)")
+    ax.legend(frameon=False)
+    return figure
+
+
 def _risk(parts: Sequence[Part]) -> Figure:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 3.5), layout="constrained")
+    figure = Figure(figsize=(6.6, 3.5), layout="constrained")
     ax = figure.subplots()
     for part in parts:
         if part.risk:
@@ -103,7 +173,7 @@ def _cascade(parts: Sequence[Part]) -> Figure:
     from matplotlib.figure import Figure
 
     drawn = [part for part in parts if part.cascade]
-    figure = Figure(figsize=(8, 3.2 * len(drawn)), layout="constrained")
+    figure = Figure(figsize=(6.6, 3.2 * len(drawn)), layout="constrained")
     for ax, part in zip(figure.subplots(len(drawn), 1, squeeze=False)[:, 0], drawn, strict=True):
         share = [row[0] * 100 for row in part.cascade]
         for column, label, style in (

@@ -7,14 +7,16 @@ after the records is pure: scoring and reports read them and ask no model. Knows
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
 
 from pydantic import Field, ValidationError
 
 from rag.errors import InvalidCorpus
 from rag.types import Value
+
+Line = TypeVar("Line", bound=Value)
 
 FORMAT = 1
 """Version of both files; another one is refused."""
@@ -52,6 +54,7 @@ class Record(Value):
     prompt_sha256: str = ""
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    usd: float = Field(default=0.0, description="what a live model's answer cost, by the price that was declared")
     failure: str = Field(default="", description="why there is no answer; counted as wrong, never dropped")
     milliseconds: float = Field(default=0.0, description="of the whole answer; differs between equal runs")
     stages: dict[str, float] = Field(default_factory=dict, description="milliseconds; differs between equal runs")
@@ -67,6 +70,7 @@ class Declared(Value):
 
     format: int = FORMAT
     suite: str
+    source: str = Field(default="", description="where the suite was read; it may move")
     suite_sha256: str = Field(description="over the questions asked, their gold answers and options")
     domain: str
     arms: tuple[str, ...]
@@ -77,6 +81,9 @@ class Declared(Value):
     primary: dict[str, str] = Field(description="part of the suite -> recorded model its verdict is against")
     model: str
     model_fingerprint: str
+    live_model: str = Field(
+        default="", description="the large model that was asked in the run; its arms are llm, llm+rag"
+    )
     embedder_fingerprint: str
     generation: str
     code: str = Field(description="commit, with '+' where files differ from it")
@@ -84,7 +91,7 @@ class Declared(Value):
     date: str = Field(description="of the first answer; a run that goes on keeps it")
 
 
-_MAY_DIFFER = {"date", "code", "hardware"}
+_MAY_DIFFER = {"date", "code", "hardware", "source"}
 
 
 class Records:
@@ -93,7 +100,7 @@ class Records:
     def __init__(self, folder: Path, declared: Declared) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.declared = folder, _same(folder, declared)
-        self.done = {record.key for record in _whole_lines(folder / "records.jsonl", repair=True)}
+        self.done = {record.key for record in whole_lines(folder / "records.jsonl", Record, repair=True)}
         self._file = (folder / "records.jsonl").open("a", encoding="utf-8")
 
     def __enter__(self) -> Records:
@@ -146,11 +153,14 @@ def read_declared(folder: Path) -> Declared:
 
 def read_records(folder: Path) -> list[Record]:
     """Every record of a run, in order."""
-    return list(_whole_lines(folder / "records.jsonl", repair=False))
+    return whole_lines(folder / "records.jsonl", Record, repair=False)
 
 
-def _whole_lines(path: Path, *, repair: bool) -> Iterable[Record]:
-    """The records of a file. A last line without its end was cut by a kill: it is passed over, or taken off."""
+def whole_lines(path: Path, kind: type[Line], *, repair: bool) -> list[Line]:
+    """The values of a JSONL file. A last line without its end was cut by a kill: it is passed over, or taken off.
+
+    Raises InvalidCorpus, naming the line, for one that is no such value; a file that is not there has none.
+    """
     if not path.exists():
         return []
     data = path.read_bytes()
@@ -158,10 +168,10 @@ def _whole_lines(path: Path, *, repair: bool) -> Iterable[Record]:
     if repair and end < len(data):
         with path.open("r+b") as file:
             file.truncate(end)
-    records = []
+    values = []
     for number, line in enumerate(data[:end].splitlines(), start=1):
         try:
-            records.append(Record.model_validate(json.loads(line)))
+            values.append(kind.model_validate(json.loads(line)))
         except (ValueError, ValidationError) as error:
-            raise InvalidCorpus(f"{path}:{number}: no record of format {FORMAT}: {error}") from None
-    return records
+            raise InvalidCorpus(f"{path}:{number}: no {kind.__name__.lower()} of format {FORMAT}: {error}") from None
+    return values

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -9,11 +11,26 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from evaluation.cost import LEFT_OUT, Measured, Prices, Range, Volume, break_even, published_ratio, volume_table
+from evaluation.cost import (
+    LEFT_OUT,
+    Measured,
+    Prices,
+    Range,
+    Volume,
+    break_even,
+    conversation_cost,
+    published_ratio,
+    volume_table,
+)
+from evaluation.finished import Finished
+from evaluation.judge import Judge
+from evaluation.published import PUBLISHED, USE_CASES, ModelRow, UseCase, our_row, published_latency
+from evaluation.recommendation import Recommendation, Threshold, recommend
 from evaluation.records import Declared, Record
-from evaluation.scoring import OURS, Part
+from evaluation.scoring import OURS, Part, Right
 from evaluation.statistics import Verdict
 from evaluation.suites import SuiteQuestion
+from evaluation.workloads import Workload
 from rag.types import Value
 
 if TYPE_CHECKING:
@@ -40,11 +57,13 @@ class Cost(Value):
 class Example(Value):
     """A question worth reading, with what was said; empty texts where the suite may not be quoted."""
 
+    kind: str
     id: str
     question: str
     gold: str
     said: str
     cited: str
+    passages: str = Field(description="documents retrieved, best first")
 
 
 class Report(Value):
@@ -54,9 +73,53 @@ class Report(Value):
     sentences: tuple[str, ...] = Field(description="the verdict of each part, in one sentence")
     parts: tuple[Part, ...]
     costs: tuple[Cost, ...]
-    wrong: tuple[Example, ...] = Field(description="answered wrongly with the highest confidence")
+    examples: tuple[Example, ...] = Field(description="the worst and the most surprising answers")
+    recommendations: tuple[Recommendation, ...] = ()
+    models: tuple[ModelRow, ...] = Field(default=(), description="published rows, and ours measured")
+    use_cases: tuple[UseCase, ...] = USE_CASES
+    workloads: tuple[Workload, ...] = Field(default=(), description="our use cases; empty where they were not run")
+    conversations: tuple[tuple[str, Range], ...] = Field(
+        default=(), description="dollars for a million conversations of 500 to 1,000 tokens each way, by token price"
+    )
     judge: str
     complete: bool = Field(description="every arm answered every question")
+
+
+def build(
+    run: Finished, judge: Judge, prices: Prices, threshold: Threshold, *, quotable: bool, fallback_large: str = LARGE
+) -> Report:
+    """Judge and score a run, and put everything that a reader gets to see together. Raises InvalidCorpus.
+
+    quotable: whether questions and answers of the suite may be shown
+    fallback_large: the published model whose latency stands in where the run measured none
+    """
+    parts, right = run.scored(judge)
+    ours = next((row for part in parts for row in part.rows if row.arm == OURS), None)
+    mine = our_row(ours, parameters=parameters_of(run.declared.model), machines=prices.hardware) if ours else None
+    file = run.folder / "workloads.json"
+    measured = json.loads(file.read_text("utf-8")) if file.exists() else []
+    return Report(
+        declared=run.declared,
+        sentences=tuple(sentence(part, run.declared) for part in parts),
+        parts=parts,
+        costs=costs(parts, prices),
+        examples=surprising(run.questions, run.records, right, quotable=quotable),
+        recommendations=tuple(
+            recommend(part, threshold, published_large_ms=published_latency(fallback_large)) for part in parts
+        ),
+        models=(*PUBLISHED, *([mine] if mine else [])),
+        workloads=tuple(Workload.model_validate(row) for row in measured),
+        conversations=tuple((price.name, conversation_cost(price)) for price in prices.model),
+        judge=f"One judge for all systems, version {judge.fitted.version}: {judge.fitted.fitted_on}. "
+        "Exact for options, yes and no; free text is corrected for its error, counted with each system left out.",
+        complete=run.complete,
+    )
+
+
+def parameters_of(model: str) -> str:
+    """The size that a model's name tells, such as 135M; empty where it tells none."""
+    found = re.search(r"\d+(?:\.\d+)?[MB](?![a-z])", model)
+    return found[0] if found else ""
 
 
 def sentence(part: Part, declared: Declared) -> str:
@@ -115,27 +178,44 @@ def costs(parts: Sequence[Part], prices: Prices) -> tuple[Cost, ...]:
 
 
 def surprising(
-    questions: Sequence[SuiteQuestion],
-    records: Sequence[Record],
-    right: dict[str, bool],
-    *,
-    quotable: bool,
-    count: int = 8,
+    questions: Sequence[SuiteQuestion], records: Sequence[Record], right: Right, *, quotable: bool, count: int = 6
 ) -> tuple[Example, ...]:
-    """The wrong answers of slm+rag with the highest confidence; ids alone where the texts may not be shown."""
-    ours = [r for r in records if r.arm == OURS and not right.get(r.id, True) and not r.abstained]
+    """The worst and the most surprising answers of slm+rag; ids alone where the texts may not be shown.
+
+    Worst: wrong with the highest confidence. Surprising: right where the primary comparator is wrong, and wrong though
+    the first passage is of a gold document.
+    """
     by_id = {q.id: q for q in questions}
-    ours.sort(key=lambda r: (-(r.confidence or 0.0), r.id))
-    return tuple(
-        Example(
-            id=r.id,
-            question=by_id[r.id].question if quotable else "",
-            gold=" / ".join(by_id[r.id].answers[:3]) if quotable else "",
-            said=r.text if quotable else "",
-            cited="; ".join(c.document_id for c in r.citations) if quotable else "",
-        )
-        for r in ours[:count]
+    ours = sorted((r for r in records if r.arm == OURS), key=lambda r: (-(r.confidence or 0.0), r.id))
+    ok = right[OURS]
+    wrong = [r for r in ours if not ok.get(r.id, True) and not r.abstained]
+    kinds = (
+        ("wrong, most confident", wrong),
+        (
+            "right where the large model is wrong",
+            [r for r in ours if ok.get(r.id) and not right["primary"].get(r.id, True)],
+        ),
+        (
+            "wrong with a gold document first",
+            [r for r in wrong if r.passages and r.passages[0].document_id in by_id[r.id].gold_doc_ids],
+        ),
     )
+    shown: dict[str, Example] = {}
+    for kind, found in kinds:
+        for r in [r for r in found if r.id not in shown][:count]:
+            q = by_id[r.id]
+            shown[r.id] = Example(
+                kind=kind,
+                id=r.id,
+                question=q.question if quotable else "",
+                gold=" / ".join(q.answers[:3]) if quotable else "",
+                said=r.text if quotable else "",
+                cited="; ".join(f"{c.document_id} {c.start}-{c.end}: {c.quote}"[:240] for c in r.citations)
+                if quotable
+                else "",
+                passages=", ".join(p.document_id for p in r.passages[:5]),
+            )
+    return tuple(shown.values())
 
 
 def write(report: Report, folder: Path) -> list[Path]:
@@ -147,7 +227,7 @@ def write(report: Report, folder: Path) -> list[Path]:
     names = {"report.json": report.model_dump_json(indent=1)}
     names["report.md"] = environment.get_template("report.md").render(report=report)
     names["report.html"] = environment.get_template("report.html").render(
-        report=report, pictures=pictures(report.parts)
+        report=report, pictures=pictures(report.parts, report.costs)
     )
     for name, text in names.items():
         (folder / name).write_text(text.rstrip() + "\n", "utf-8")
@@ -173,5 +253,7 @@ def _environment() -> Environment:
         p=lambda x: f"{x:.3f}" if x >= 0.001 else "< 0.001",
         cell=lambda x: " ".join(str(x).split()).replace("|", "\\|"),
         usd=lambda x: f"{x:,.2f}",
+        num=lambda x: "–" if x is None else f"{x:g}" if x == round(x, 1) else f"{x:.1f}",
+        span=lambda x: f"{x.low:,.2f}" if x.low == x.high else f"{x.low:,.2f} to {x.high:,.2f}",
     )
     return environment

@@ -8,69 +8,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
-from statistics import mean, quantiles
+from statistics import mean
 
 from pydantic import Field
 
-from evaluation.choices import yes_no
-from evaluation.judge import Judge, Judgement
-from evaluation.judging import Scored, own_answer, recorded_answer, word
-from evaluation.metrics import grounding
-from evaluation.metrics.abstention import RiskCoverage, aurc, risk_coverage
-from evaluation.metrics.classification import macro_f1, majority
-from evaluation.metrics.grounding import Outcome
-from evaluation.metrics.retrieval import hit, reciprocal_rank
-from evaluation.rates import Rate, score_rate
+from evaluation.answers import content
+from evaluation.comparing import Comparison, cascade, compare
+from evaluation.judge import Judge
+from evaluation.judging import Scored, own_answer, recorded_answer
+from evaluation.metrics.abstention import RiskCoverage, aurc, calibration_error, risk_coverage
+from evaluation.metrics.grounding import ScorerQuality, scorer_quality
+from evaluation.metrics.retrieval import document_ndcg, hit, recall, reciprocal_rank
 from evaluation.records import Declared, Record
-from evaluation.statistics import (
-    Difference,
-    Verdict,
-    holm,
-    mcnemar,
-    minimum_detectable_effect,
-    paired_difference,
-    verdict,
-)
+from evaluation.rows import Row, majority_row, own_row, row
+from evaluation.statistics import holm
 from evaluation.suites import Kind, Recorded, SuiteQuestion, Use
 from rag.types import Value
 
-ENOUGH_FOR_PERCENTILES = 200
+Right = dict[str, dict[str, bool]]
+"""`slm+rag` or `primary` -> question -> whether it is right there."""
 DEPTHS = (1, 3, 5, 8)
-CASCADE = (0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
 OURS = "slm+rag"
-
-
-class Row(Value):
-    """An arm, or a recorded model, over one part."""
-
-    arm: str
-    model: str
-    rate: Rate
-    everyone: Rate | None = Field(default=None, description="over all proper questions, where the part has others")
-    human: float | None = Field(default=None, description="rate by the recorded labels, answerable questions")
-    grounded: float | None = Field(default=None, description="right and grounded; None for arms that do not cite")
-    split: dict[str, float] = Field(default_factory=dict)
-    macro_f1: float | None = None
-    abstained: float | None = Field(default=None, description="of the answerable questions: each is wrong")
-    refused_or_right: float | None = Field(default=None, description="of the others: refused, or right with a citation")
-    failures: int = 0
-    p50_ms: float | None = None
-    p95_ms: float | None = None
-    tokens: float | None = Field(default=None, description="prompt and completion, mean of an answer")
-
-
-class Comparison(Value):
-    """`slm+rag` against one recorded system."""
-
-    arm: str
-    model: str
-    primary: bool
-    difference: Difference
-    verdict: Verdict
-    shifted: Verdict = Field(description="the verdict when both rates are corrected for the judge's error")
-    mcnemar: float
-    holm: float
-    detectable: float = Field(description="least difference found with 80% power at this n")
+PAIRS = 300
+"""Questions that the support scorer is measured on at most: every one is put beside every other."""
+LIVE = ("llm", "llm+rag")
+"""Arms of a large model that was asked in the run itself."""
 
 
 class Part(Value):
@@ -81,9 +43,13 @@ class Part(Value):
     kind: str
     rows: tuple[Row, ...]
     comparisons: tuple[Comparison, ...]
-    retrieval: dict[str, dict[str, float]] = Field(description="depth -> hit and MRR of the gold document")
+    retrieval: dict[str, dict[str, float]] = Field(description="depth -> hit, recall, MRR and nDCG of gold documents")
     risk: RiskCoverage | None = None
     aurc: float | None = None
+    ece: float | None = Field(default=None, description="of the confidence taken as a probability")
+    scorer: ScorerQuality | None = Field(
+        default=None, description="of the support scorer: gold evidence against the likest evidence of other questions"
+    )
     cascade: tuple[tuple[float, float, float, float], ...] = Field(
         default=(), description="share escalated, accuracy by confidence, at random, by the oracle"
     )
@@ -98,28 +64,21 @@ def score(
     records: Iterable[Record],
     recorded: Iterable[Recorded],
     judge: Judge,
-) -> tuple[tuple[Part, ...], dict[str, bool]]:
-    """Score every part of a run; also question -> whether `slm+rag` has it right.
+) -> tuple[tuple[Part, ...], Right]:
+    """Score every part of a run; also, of `slm+rag` and of the primary comparator, which questions it has right.
 
     questions: as asked, options shuffled; originals: id -> the suite's own, which recorded answers were given to
     """
     by_arm: dict[str, dict[str, Record]] = {}
     for record in records:
         by_arm.setdefault(record.arm, {})[record.id] = record
-    given = list(recorded)
+    systems = _by_model(recorded)
     named = sorted(questions, key=lambda q: q.task)
-    parts = [
-        _part(
-            task or declared.suite,
-            list(group),
-            declared=declared,
-            originals=originals,
-            by_arm=by_arm,
-            recorded=given,
-            judge=judge,
-        )
+    scorings = [
+        _Scoring(task or declared.suite, list(group), declared, judge)
         for task, group in groupby(named, key=lambda q: q.task)
     ]
+    parts = [scoring.part(by_arm, systems, originals) for scoring in scorings]
     adjusted = iter(holm([c.mcnemar for part in parts for c in part.comparisons]))
     adjusted_parts = tuple(
         part.model_copy(
@@ -127,239 +86,130 @@ def score(
         )
         for part in parts
     )
-    ours = by_arm.get(OURS, {})
-    return adjusted_parts, {q.id: own_answer(q, ours[q.id], judge).judgement.correct for q in questions if q.id in ours}
+    right: Right = {OURS: {}, "primary": {}}
+    for scoring in scorings:
+        right[OURS] |= {name: s.judgement.correct for name, s in scoring.scored.get(OURS, {}).items()}
+        right["primary"] |= {name: s.judgement.correct for name, s in scoring.primary.items()}
+    return adjusted_parts, right
 
 
-def _part(
-    name: str,
-    questions: list[SuiteQuestion],
-    *,
-    declared: Declared,
-    originals: Mapping[str, SuiteQuestion],
-    by_arm: Mapping[str, Mapping[str, Record]],
-    recorded: Sequence[Recorded],
-    judge: Judge,
-) -> Part:
-    answerable = [q for q in questions if q.use is Use.ANSWERABLE] or questions
-    rows: list[Row] = []
-    scored: dict[str, dict[str, Scored]] = {}
-    for arm in declared.arms:
-        said = {q.id: by_arm[arm][q.id] for q in questions if q.id in by_arm.get(arm, {})}
-        if len(said) < len(questions):
-            continue
-        scored[arm] = {q.id: own_answer(q, said[q.id], judge) for q in questions}
-        rows.append(
-            _own_row(
-                arm,
-                declared.model,
-                questions,
-                answerable=answerable,
-                said=said,
-                scored=scored[arm],
-                judge=judge,
-                seed=declared.seed,
-            )
+def _by_model(recorded: Iterable[Recorded]) -> dict[tuple[str, str], dict[str, Recorded]]:
+    """(arm with its setting, model) -> question -> answer."""
+    systems: dict[tuple[str, str], dict[str, Recorded]] = {}
+    for answer in recorded:
+        systems.setdefault((f"{answer.arm} ({answer.setting})", answer.model), {})[answer.id] = answer
+    return dict(sorted(systems.items()))
+
+
+class _Scoring:
+    """One part while it is scored: its questions, and what was found of each system so far."""
+
+    def __init__(self, name: str, questions: list[SuiteQuestion], declared: Declared, judge: Judge) -> None:
+        self.name, self.questions, self.declared, self.judge = name, questions, declared, judge
+        self.answerable = [q for q in questions if q.use is Use.ANSWERABLE] or questions
+        self.rows: list[Row] = []
+        self.scored: dict[str, dict[str, Scored]] = {}
+        self.comparisons: list[Comparison] = []
+        self.primary: dict[str, Scored] = {}
+
+    def part(
+        self,
+        by_arm: Mapping[str, Mapping[str, Record]],
+        systems: Mapping[tuple[str, str], Mapping[str, Recorded]],
+        originals: Mapping[str, SuiteQuestion],
+    ) -> Part:
+        for arm in self.declared.arms:
+            self._own(arm, by_arm.get(arm, {}))
+        if all(q.options for q in self.answerable):
+            self.rows.append(majority_row(self.answerable, self.declared.seed))
+        for arm in LIVE:
+            if arm in self.scored:
+                self._compare(arm, self.declared.live_model, self.scored[arm])
+        for (arm, model), answers in systems.items():
+            if all(q.id in answers for q in self.answerable):  # else it was not asked of this part
+                self._recorded(arm, model, answers, originals)
+        own = {found.arm: found.rate.judged for found in self.rows}
+        ours = self.scored.get(OURS, {})
+        kept = [ours[q.id] for q in self.answerable] if ours else []
+        confident = bool(kept) and all(s.confidence is not None or s.text == "" for s in kept)
+        confidences = [min(1.0, max(0.0, s.confidence or 0.0)) for s in kept]
+        correct = [s.judgement.correct for s in kept]
+        return Part(
+            name=self.name,
+            n=len(self.answerable),
+            kind=self.answerable[0].kind.value,
+            rows=tuple(self.rows),
+            comparisons=tuple(self.comparisons),
+            retrieval=_retrieval(self.answerable, by_arm.get(OURS, {})),
+            risk=risk_coverage(confidences, correct) if confident else None,
+            aurc=aurc(confidences, correct) if confident else None,
+            ece=calibration_error(confidences, correct) if confident else None,
+            scorer=_scorer(self.answerable),
+            cascade=cascade(confidences, correct, [self.primary[q.id].judgement.correct for q in self.answerable])
+            if confident and self.primary
+            else (),
+            gain_of_retrieval=own[OURS] - own["slm"] if OURS in own and "slm" in own else None,
         )
-    if all(q.options for q in answerable):
-        rows.append(_majority(answerable, declared.seed))
-    ours = scored.get(OURS)
-    comparisons: list[Comparison] = []
-    primary_answers: dict[str, Scored] = {}
-    for (arm, model), answers in _by_model(recorded).items():
-        if any(q.id not in answers for q in answerable):
-            continue  # not asked of this part
-        theirs = {q.id: recorded_answer(originals[q.id], answers[q.id], judge) for q in questions if q.id in answers}
-        whole = len(theirs) == len(questions)
-        rows.append(
-            _row(
+
+    def _own(self, arm: str, records: Mapping[str, Record]) -> None:
+        said = {q.id: records[q.id] for q in self.questions if q.id in records}
+        if len(said) < len(self.questions):
+            return
+        self.scored[arm] = {q.id: own_answer(q, said[q.id], self.judge) for q in self.questions}
+        model = self.declared.live_model if arm in LIVE else "no model" if arm == "overlap" else self.declared.model
+        self.rows.append(
+            own_row(
                 arm,
                 model,
-                answerable,
-                everyone=questions if whole else None,
-                scored=theirs,
-                judge=judge,
-                seed=declared.seed,
+                self.questions,
+                answerable=self.answerable,
+                said=said,
+                scored=self.scored[arm],
+                judge=self.judge,
+                seed=self.declared.seed,
             )
         )
-        labels = [label for q in answerable if (label := answers[q.id].correct) is not None]
-        rows[-1] = rows[-1].model_copy(update={"human": mean(labels) if labels else None})
-        if ours is not None:
-            is_primary = arm.startswith("llm (") and declared.primary.get(name) == model
-            our_rate = next(row.rate for row in rows if row.arm == OURS)
-            comparisons.append(
-                _compare(
-                    arm,
-                    model,
-                    answerable,
-                    is_primary=is_primary,
-                    ours=ours,
-                    theirs=theirs,
-                    our_rate=our_rate,
-                    their_rate=rows[-1].rate,
-                    declared=declared,
-                )
-            )
-            if is_primary:
-                primary_answers = theirs
-    own = {row.arm: row.rate.judged for row in rows}
-    kept = [ours[q.id] for q in answerable] if ours else []
-    confident = bool(kept) and all(s.confidence is not None or s.text == "" for s in kept)
-    confidences = [s.confidence or 0.0 for s in kept]
-    correct = [s.judgement.correct for s in kept]
-    return Part(
-        name=name,
-        n=len(answerable),
-        kind=answerable[0].kind.value,
-        rows=tuple(rows),
-        comparisons=tuple(comparisons),
-        retrieval=_retrieval(answerable, by_arm.get(OURS, {})),
-        risk=risk_coverage(confidences, correct) if confident else None,
-        aurc=aurc(confidences, correct) if confident else None,
-        cascade=_cascade(confidences, correct, [primary_answers[q.id].judgement.correct for q in answerable])
-        if confident and primary_answers
-        else (),
-        gain_of_retrieval=own[OURS] - own["slm"] if OURS in own and "slm" in own else None,
-    )
 
-
-# --- rows ---
-
-
-def _row(
-    arm: str,
-    model: str,
-    answerable: Sequence[SuiteQuestion],
-    *,
-    everyone: Sequence[SuiteQuestion] | None,
-    scored: Mapping[str, Scored],
-    judge: Judge,
-    seed: int,
-) -> Row:
-    def rate(questions: Sequence[SuiteQuestion]) -> Rate:
-        return score_rate(
-            [scored[q.id].judgement for q in questions],
-            judge.fitted.errors_left_out,
-            clusters=[q.cluster for q in questions],
-            seed=seed,
+    def _recorded(
+        self, arm: str, model: str, answers: Mapping[str, Recorded], originals: Mapping[str, SuiteQuestion]
+    ) -> None:
+        theirs = {
+            q.id: recorded_answer(originals[q.id], answers[q.id], self.judge) for q in self.questions if q.id in answers
+        }
+        plain = row(
+            arm,
+            model,
+            self.answerable,
+            everyone=self.questions if len(theirs) == len(self.questions) else None,
+            scored=theirs,
+            judge=self.judge,
+            seed=self.declared.seed,
         )
+        labels = [label for q in self.answerable if (label := answers[q.id].correct) is not None]
+        self.rows.append(plain.model_copy(update={"human": mean(labels) if labels else None}))
+        self._compare(arm, model, theirs)
 
-    f1 = None
-    if all(q.kind is Kind.YES_NO for q in answerable):
-        golds = [q.options[q.gold_letter].lower() for q in answerable]
-        f1 = macro_f1(golds, [yes_no(word(q, scored[q.id].text)) for q in answerable])
-    return Row(
-        arm=arm,
-        model=model,
-        rate=rate(answerable),
-        everyone=rate(everyone) if everyone is not None and len(everyone) > len(answerable) else None,
-        macro_f1=f1,
-    )
-
-
-def _own_row(
-    arm: str,
-    model: str,
-    questions: Sequence[SuiteQuestion],
-    *,
-    answerable: Sequence[SuiteQuestion],
-    said: Mapping[str, Record],
-    scored: Mapping[str, Scored],
-    judge: Judge,
-    seed: int,
-) -> Row:
-    times = sorted(record.milliseconds for record in said.values())
-    percentiles = quantiles(times, n=20) if len(times) > 1 else [times[0]] * 19
-    outcomes = [scored[q.id].outcome for q in answerable]
-    unanswerable = [q for q in questions if q.use is not Use.ANSWERABLE]
-    cites = any(record.citations for record in said.values())
-    known = [o if o is not None else Outcome.WRONG_UNGROUNDED for o in outcomes]
-    tokens = [record.prompt_tokens + record.completion_tokens for record in said.values()]
-    return _row(
-        arm,
-        "no model" if arm == "overlap" else model,
-        answerable,
-        everyone=questions,
-        scored=scored,
-        judge=judge,
-        seed=seed,
-    ).model_copy(
-        update={
-            "grounded": grounding.grounded_accuracy(known) if cites else None,
-            "split": {o.value: share for o, share in grounding.split(known).items()} if cites else {},
-            "abstained": mean(scored[q.id].abstained for q in answerable),
-            "refused_or_right": mean(
-                scored[q.id].abstained or (scored[q.id].judgement.correct and bool(said[q.id].citations))
-                for q in unanswerable
+    def _compare(self, arm: str, model: str, theirs: dict[str, Scored]) -> None:
+        """Our arm against the system whose row is there already."""
+        if OURS not in self.scored:
+            return
+        primary = arm.split(" ")[0] == "llm" and self.declared.primary.get(self.name) == model
+        rates = {(found.arm, found.model): found.rate for found in self.rows}
+        self.comparisons.append(
+            compare(
+                self.answerable,
+                self.scored[OURS],
+                theirs,
+                rates=(rates[OURS, self.declared.model], rates[arm, model]),
+                arm=arm,
+                model=model,
+                primary=primary,
+                margin=self.declared.margin,
+                seed=self.declared.seed,
             )
-            if unanswerable
-            else None,
-            "failures": sum(bool(record.failure) for record in said.values()),
-            "p50_ms": percentiles[9],
-            "p95_ms": percentiles[18] if len(times) >= ENOUGH_FOR_PERCENTILES else None,
-            "tokens": mean(tokens) or None,
-        }
-    )
-
-
-def _majority(questions: Sequence[SuiteQuestion], seed: int) -> Row:
-    """Always the commonest gold letter, after the options were shuffled."""
-    golds = [q.gold_letter for q in questions]
-    constant, _ = majority(golds)
-    judged = [Judgement(correct=gold == constant, probability=1.0, refused=False, style="exact") for gold in golds]
-    f1 = macro_f1(golds, [constant] * len(golds)) if questions[0].kind is Kind.YES_NO else None
-    rate = score_rate(judged, {}, clusters=[q.cluster for q in questions], seed=seed)
-    said = questions[0].options[constant] if f1 is not None else constant
-    return Row(arm="majority", model=f"always {said}", rate=rate, macro_f1=f1)
-
-
-# --- comparing ---
-
-
-def _by_model(recorded: Sequence[Recorded]) -> dict[tuple[str, str], dict[str, Recorded]]:
-    """(arm with its setting, model) -> question -> answer."""
-    rows: dict[tuple[str, str], dict[str, Recorded]] = {}
-    for row in recorded:
-        rows.setdefault((f"{row.arm} ({row.setting})", row.model), {})[row.id] = row
-    return dict(sorted(rows.items()))
-
-
-def _compare(
-    arm: str,
-    model: str,
-    questions: Sequence[SuiteQuestion],
-    *,
-    is_primary: bool,
-    ours: Mapping[str, Scored],
-    theirs: Mapping[str, Scored],
-    our_rate: Rate,
-    their_rate: Rate,
-    declared: Declared,
-) -> Comparison:
-    a = [ours[q.id].judgement.correct for q in questions]
-    b = [theirs[q.id].judgement.correct for q in questions]
-    difference = paired_difference(
-        [float(x) for x in a], [float(x) for x in b], [q.cluster for q in questions], seed=declared.seed
-    )
-    shift = (our_rate.corrected - our_rate.judged) - (their_rate.corrected - their_rate.judged)
-    moved = difference.model_copy(
-        update={
-            field: getattr(difference, field) + shift
-            for field in ("estimate", "low", "high", "one_sided_low", "one_sided_high")
-        }
-    )
-    p = mcnemar(a, b)
-    return Comparison(
-        arm=arm,
-        model=model,
-        primary=is_primary,
-        difference=difference,
-        verdict=verdict(difference, margin=declared.margin),
-        shifted=verdict(moved, margin=declared.margin),
-        mcnemar=p,
-        holm=p,
-        detectable=minimum_detectable_effect(difference.standard_error),
-    )
+        )
+        if primary:
+            self.primary = theirs
 
 
 def _retrieval(questions: Sequence[SuiteQuestion], records: Mapping[str, Record]) -> dict[str, dict[str, float]]:
@@ -367,32 +217,24 @@ def _retrieval(questions: Sequence[SuiteQuestion], records: Mapping[str, Record]
     if not asked:
         return {}
     ranked = [([p.document_id for p in record.passages], q.gold_doc_ids) for q, record in asked]
+    metrics = {"hit": hit, "recall": recall, "mrr": reciprocal_rank, "ndcg": document_ndcg}
     return {
-        str(k): {
-            "hit": mean(hit(found, gold, k=k) for found, gold in ranked),
-            "mrr": mean(reciprocal_rank(found, gold, k=k) for found, gold in ranked),
-        }
+        str(k): {name: mean(metric(found, gold, k=k) for found, gold in ranked) for name, metric in metrics.items()}
         for k in DEPTHS
     }
 
 
-def _cascade(
-    confidence: Sequence[float], ours: Sequence[bool], theirs: Sequence[bool]
-) -> tuple[tuple[float, float, float, float], ...]:
-    """Accuracy when the k% least confident answers are the recorded model's; at random; where the oracle sends them.
-
-    The oracle sends first what the other has right and we wrong, last what we have right and it wrong.
-    """
-    n = len(ours)
-    by_confidence = sorted(range(n), key=lambda i: confidence[i])
-    by_gain = sorted(range(n), key=lambda i: int(ours[i]) - int(theirs[i]))
-    both = (mean(ours), mean(theirs))
-
-    def accuracy(order: Sequence[int], count: int) -> float:
-        return (sum(theirs[i] for i in order[:count]) + sum(ours[i] for i in order[count:])) / n
-
-    return tuple(
-        (k / 100, accuracy(by_confidence, c), both[0] + (both[1] - both[0]) * c / n, accuracy(by_gain, c))
-        for k in CASCADE
-        for c in [round(n * k / 100)]
-    )
+def _scorer(questions: Sequence[SuiteQuestion]) -> ScorerQuality | None:
+    """The support scorer on gold evidence, and on the likest evidence of a question with another gold document."""
+    asked = [q for q in questions if q.kind is Kind.FREE and q.gold_evidence and q.answers][:PAIRS]
+    if len({q.cluster for q in asked}) < 2:
+        return None
+    words = [set(content(q.gold_evidence[0])) for q in asked]
+    evidence, distractors = [], []
+    for q in asked:
+        about = set(content(f"{q.question} {q.answers[0]}"))
+        others = [i for i, other in enumerate(asked) if other.cluster != q.cluster]
+        likest = max(others, key=lambda i: len(about & words[i]))
+        evidence.append((q.question, q.answers[0], q.gold_evidence[0]))
+        distractors.append((q.question, q.answers[0], asked[likest].gold_evidence[0]))
+    return scorer_quality(evidence, distractors)

@@ -17,7 +17,8 @@ RagError
     ├── EngineDied             the generator process ended while it worked on this request
     ├── ModelBusy              the queue is full; try again after `retry_after` seconds
     ├── ModelTimeout           no answer within the deadline
-    ├── ModelRejected          a remote model refused the request (key, quota, content)
+    ├── ModelRejected          a remote model refused the request (key, quota)
+    │   └── AnswerWithheld         its content filter keeps this one answer back
     ├── ModelUnreachable       a remote model's server is not there, fails, or breaks off its answer
     └── Cancelled              the caller went away
 """
@@ -135,6 +136,12 @@ class ModelRejected(BackendError):
     """A remote model refused the request: key, quota, unknown model or content."""
 
     code = "model_rejected"
+
+
+class AnswerWithheld(ModelRejected):
+    """A remote model's content filter keeps the answer to this one question back."""
+
+    code = "answer_withheld"
 
 
 class ModelUnreachable(BackendError):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from evaluation.answers import content
+from evaluation.answers import content, tokens
 from evaluation.judge_features import best_alike
 from evaluation.quantities import quantities
 
@@ -37,12 +37,12 @@ def support(question: str, claim: str, quote: str) -> float:
     A number of the claim that is neither in the quote nor in the question sets it to 0.
     """
     asked, held = set(content(question)), set(content(quote))
-    if not quote.strip() or not claim.strip():
+    if not quote.strip() or not tokens(claim):
         return 0.0
     numbers = {q.value for q in quantities(quote)} | {q.value for q in quantities(question)}
     if any(q.value not in numbers for q in quantities(claim)):
         return 0.0
-    fresh = [word for word in content(claim) if word not in asked] or list(content(claim))
+    fresh = [word for word in content(claim) if word not in asked] or list(tokens(claim))
     said = sum(best_alike(word, held) >= 0.8 for word in fresh) / len(fresh)
     about = sum(best_alike(word, held) >= 0.8 for word in asked) / max(1, len(asked))
     return 0.0 if said < SUPPORTED else (said + about) / 2

@@ -32,6 +32,7 @@ from rag.adapters.openai_wire import (
     parse_line,
 )
 from rag.errors import (
+    AnswerWithheld,
     Cancelled,
     InvalidQuestion,
     InvalidSettings,
@@ -174,7 +175,7 @@ class OpenAIModel:
                 break
             event = self._event(attempt, wait)
         if finish == "filtered":
-            raise ModelRejected(f"{self._shown} withheld the answer by its content filter: ask otherwise")
+            raise AnswerWithheld(f"{self._shown} withheld the answer by its content filter: ask otherwise")
         if not (finish or ended or stop.found):
             raise self._unreachable("broke off its answer")
         rest = "" if stop.found else stop.rest()

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes.openai_server import serving
+
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = {
     "pump.md": "# Pump P-9\n\nThe pump of line 4 is greased every 200 hours. Its seal is made of Viton.\n",
@@ -108,9 +110,61 @@ def test_what_cannot_be_run_is_told_with_the_way_out(place: Path) -> None:
     checked = run("evaluate", "check", str(place / "twice.csv"), data=place / "data")
     assert checked.returncode == 1
     assert "twice.csv:3" in checked.stdout
+    (place / "one.csv").write_text('id,question,answers\n1,"What is the boiler fired with?","wood chips"\n', "utf-8")
+    arguments = ["evaluate", "run", str(place / "one.csv"), "--domain", "works", "--out", str(place / "one")]
+    one = run(*arguments, data=place / "data")
+    assert one.returncode == 0, one.stderr
+    assert "no large model is recorded" in one.stdout
     prices = place / "prices.toml"
     prices.write_text('[[model]]\nname = "GPT-4"\nusd_per_million_tokens = 1.0\nsource = "mine"\n', "utf-8")
-    undated = run(
-        "evaluate", "report", str(place / "mine.csv"), str(place / "none"), "--prices", str(prices), data=place
-    )
+    made = place / "one"
+    undated = run("evaluate", "report", str(made), "--prices", str(prices), data=place / "data")
     assert undated.returncode == 2
+    assert "'GPT-4' has no date" in undated.stderr
+    none = run("evaluate", "report", str(place / "none"), data=place / "data")
+    assert none.returncode == 2
+    assert "holds no run" in none.stderr
+
+
+@pytest.mark.slow
+def test_a_large_model_is_asked_once_and_replayed_with_its_server_off(place: Path) -> None:
+    prices = place / "local.toml"
+    prices.write_text(
+        '[[model]]\nname = "fake"\nusd_per_million_tokens = 10.0\ndate = 2026-01-01\nsource = "mine"\n', "utf-8"
+    )
+    arms = ["--arms", "slm+rag,llm,llm+rag", "--llm", "fake", "--prices", str(prices)]
+    recording = ["--recording", str(place / "llm.jsonl")]
+    with serving() as server:
+        stopped = evaluate(place, "live", *arms, *recording, "--llm-url", server.url, "--max-usd", "0.002")
+        assert stopped.returncode == 2
+        assert "--max-usd" in stopped.stderr
+        assert 0 < len(server.bodies) < 2 * len(QUESTIONS)
+        asked = evaluate(place, "live", *arms, *recording, "--llm-url", server.url)
+        assert asked.returncode == 0, asked.stderr
+        assert len(server.bodies) == 2 * len(QUESTIONS), "an answer was paid for twice"
+    replayed = evaluate(place, "replay", *arms, *recording)
+    assert replayed.returncode == 0, replayed.stderr
+    assert records(place / "replay") == records(place / "live")
+    report = json.loads((place / "replay" / "report.json").read_text("utf-8"))
+    rows = {row["arm"]: row for row in report["parts"][0]["rows"]}
+    assert rows["llm"]["model"] == "fake"
+    assert rows["llm"]["usd"] > 0
+    assert [c["arm"] for c in report["parts"][0]["comparisons"] if c["primary"]] == ["llm"]
+    compared = run(
+        "evaluate", "compare", str(place / "live"), str(place / "replay"), "--gate", "--json", data=place / "data"
+    )
+    assert compared.returncode == 0, compared.stderr
+    assert json.loads(compared.stdout)["lost"] == []
+
+
+@pytest.mark.slow
+def test_use_cases_are_measured_on_all_cores_and_on_one(place: Path) -> None:
+    arguments = ["evaluate", "workloads", str(place / "mine.csv"), "--domain", "works", "--requests", "2", "--json"]
+    done = run(*arguments, "--out", str(place / "use"), data=place / "data")
+    assert done.returncode == 0, done.stderr
+    rows = {row["name"]: row for row in json.loads(done.stdout)}
+    assert set(rows) == {"real-time chatbot", "document analysis", "edge device"}
+    assert rows["edge device"]["cores"] == 1
+    assert rows["edge device"]["fits"] is (rows["edge device"]["memory_mb"] <= 1000)
+    assert all(row["first_ms"] <= row["whole_ms"] for row in rows.values())
+    assert (place / "use" / "workloads.json").exists()

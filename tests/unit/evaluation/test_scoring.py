@@ -114,7 +114,7 @@ def test_an_abstention_on_an_answerable_question_is_wrong_and_a_failure_is_count
     assert row.abstained == pytest.approx(0.25)
     assert row.grounded == pytest.approx(0.25)
     assert sum(row.split.values()) == pytest.approx(1.0)
-    assert correct == {"0": True, "1": False, "2": False, "3": True}
+    assert correct["slm+rag"] == {"0": True, "1": False, "2": False, "3": True}
 
 
 def test_a_question_without_gold_is_right_for_whoever_refuses() -> None:
@@ -201,19 +201,24 @@ def test_a_report_is_one_page_with_its_pictures_and_escapes_what_was_said(tmp_pa
     part, said = scored(ours, right(40))
     questions = [question(i) for i in range(40)]
     records = [record(q, "slm+rag", text) for q, text in zip(questions, ours, strict=True)]
-    wrong = surprising(questions, records, {q.id: int(q.id) % 4 != 0 for q in questions}, quotable=True)
+    outcomes = {
+        "slm+rag": {q.id: int(q.id) % 4 != 0 for q in questions},
+        "primary": {q.id: q.id != "1" for q in questions},
+    }
+    examples = surprising(questions, records, outcomes, quotable=True)
+    assert [e.id for e in examples if e.kind == "right where the large model is wrong"] == ["1"]
     report = Report(
         declared=said, sentences=(sentence(part, said),), parts=(part,), costs=costs((part,), load_prices()),
-        wrong=wrong, judge="one judge", complete=True,
+        examples=examples, judge="one judge", complete=True,
     )  # fmt: skip
     paths = {path.name: path.read_text("utf-8") for path in write(report, tmp_path)}
     page = paths["report.html"]
     assert "<script>" not in page
     assert "&lt;script&gt;alert(1)" in page
-    assert page.count("<svg ") == 4
+    assert page.count("<svg ") == 7
     assert "http://" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
         "http://creativecommons.org", ""
     )
     assert sentence(part, said) in paths["report.md"]
     assert Report.model_validate_json(paths["report.json"]) == report
-    assert {e.question for e in surprising(questions, records, {"0": False}, quotable=False)} == {""}
+    assert {e.question for e in surprising(questions, records, outcomes, quotable=False)} == {""}
