@@ -129,6 +129,28 @@ def report(
 
 
 @app.command()
+def summary(
+    folder: Annotated[Path, typer.Argument(help="A folder of folders with a report.json each.")],
+    *,
+    as_json: Json = False,
+) -> None:
+    """One table over several reports: writes README.md into the folder."""
+    from evaluation.summary import read_reports
+    from evaluation.summary import summary as summarised
+
+    with _refusals():
+        reports = read_reports(folder)
+        (folder / "README.md").write_text(summarised(reports), "utf-8")
+    if as_json:
+        typer.echo(json.dumps({name: list(report.sentences) for name, report in reports}, indent=1))
+    else:
+        for _, report in reports:
+            for said in report.sentences:
+                typer.echo(said)
+        typer.echo(f"wrote {folder / 'README.md'}")
+
+
+@app.command()
 def compare(
     first: Annotated[Path, typer.Argument(help="The folder of the run before.")],
     second: Annotated[Path, typer.Argument(help="The folder of the run after.")],

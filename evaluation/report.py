@@ -99,7 +99,7 @@ def build(
     file = run.folder / "workloads.json"
     measured = json.loads(file.read_text("utf-8")) if file.exists() else []
     return Report(
-        declared=run.declared,
+        declared=run.declared.model_copy(update={"source": ""}),  # a path is nobody's business but the runner's
         sentences=tuple(sentence(part, run.declared) for part in parts),
         parts=parts,
         costs=costs(parts, prices),

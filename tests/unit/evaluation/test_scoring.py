@@ -15,6 +15,8 @@ from evaluation.sampling import fingerprint, sample, shuffled
 from evaluation.scoring import Part, score
 from evaluation.statistics import Verdict
 from evaluation.suites import Recorded, Suite, SuiteQuestion, Use
+from evaluation.summary import read_reports, summary
+from rag.errors import InvalidCorpus
 from rag.types import Passage
 
 CITIES = ("Paris", "Rome", "Oslo", "Lima", "Cairo", "Delhi", "Kyoto", "Quito")
@@ -222,3 +224,21 @@ def test_a_report_is_one_page_with_its_pictures_and_escapes_what_was_said(tmp_pa
     assert sentence(part, said) in paths["report.md"]
     assert Report.model_validate_json(paths["report.json"]) == report
     assert {e.question for e in surprising(questions, records, outcomes, quotable=False)} == {""}
+
+
+def test_the_reports_of_several_suites_make_one_table_and_none_is_told(tmp_path: Path) -> None:
+    part, said = scored(right(40), ["Berlin"] * 40)
+    report = Report(
+        declared=said, sentences=(sentence(part, said),), parts=(part,), costs=(), examples=(), judge="one judge",
+        complete=True,
+    )  # fmt: skip
+    for name in ("a", "b"):
+        write(report, tmp_path / name)
+    page = summary(read_reports(tmp_path))
+    assert page.count("| lines | **slm+rag** | small | 40 | **100.0** |") == 2
+    assert "| **primary** big, llm (closed_book) | +100.0 (" in page
+    (tmp_path / "a" / "report.json").write_text("{}", "utf-8")
+    with pytest.raises(InvalidCorpus, match="no report of this version"):
+        read_reports(tmp_path)
+    with pytest.raises(InvalidCorpus, match="make report"):
+        read_reports(tmp_path / "a")
