@@ -53,8 +53,9 @@ serve: $(DATA)/.prepared | $(INSTALLED) ## serve the API on loopback; the sample
 	@exec $(UNDERSTUDY) serve
 
 bench: suites $(DATA)/.prepared | $(INSTALLED) ## measure over real corpora: make bench SUITES=DIR
-	@for part in ingest retrieval answers; do \
+	@for part in ingest retrieval answers judge; do \
 	  $(VENV)/bin/python -m bench.$$part --suites "$(SUITES)" || exit; done
+	@$(VENV)/bin/python -m bench.statistics
 
 # A folder a suite: ingested once, asked once (a second call goes on or only writes the reports anew), its report kept.
 RUNS := .cache/report

@@ -12,15 +12,15 @@ from evaluation.scoring import OURS, Part
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from evaluation.report import Cost
+    from evaluation.report import Cost, Thousand
 
 _OWN, _RECORDED, _CONTROL = "#2457c5", "#b4501e", "#777777"
 _INK = "#010203"
 """Replaced by `currentColor`, so that text and axes are light on a dark page."""
 
 
-def pictures(parts: Sequence[Part], costs: Sequence[Cost] = ()) -> dict[str, str]:
-    """Name -> SVG: accuracy, pareto, retrieval, risk, split, cascade, cost; only those there is data for."""
+def pictures(parts: Sequence[Part], costs: Sequence[Cost] = (), thousand: Sequence[Thousand] = ()) -> dict[str, str]:
+    """Name -> SVG: accuracy, pareto, price, retrieval, risk, split, cascade, cost; only those there is data for."""
     import matplotlib as mpl
 
     mpl.use("svg")
@@ -43,6 +43,8 @@ def pictures(parts: Sequence[Part], costs: Sequence[Cost] = ()) -> dict[str, str
             made["pareto"] = _svg(_pareto(parts), "Accuracy against the median time of an answer")
         if any(part.risk for part in parts):
             made["risk"] = _svg(_risk(parts), "Share of wrong answers among those kept, by coverage")
+        if thousand:
+            made["price"] = _svg(_price(thousand), "Accuracy against what a thousand answers cost")
         if any(part.retrieval for part in parts):
             made["retrieval"] = _svg(_retrieval(parts), "Share of questions with a gold document found, by depth")
         if any(row.split for part in parts for row in part.rows):
@@ -87,6 +89,29 @@ def _pareto(parts: Sequence[Part]) -> Figure:
             ax.annotate(arm, (x, y), textcoords="offset points", xytext=(4, 4), fontsize=8)
     ax.set_xscale("log")
     ax.set_xlabel("milliseconds of the median answer (log)")
+    ax.set_ylabel("% right, as judged")
+    ax.legend(frameon=False)
+    return figure
+
+
+def _price(thousand: Sequence[Thousand]) -> Figure:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.6, 4), layout="constrained")
+    ax = figure.subplots()
+    for part in dict.fromkeys(row.part for row in thousand):
+        rows = [row for row in thousand if row.part == part]
+        middle = [(row.usd.low * row.usd.high) ** 0.5 for row in rows]
+        errors = [
+            [m - row.usd.low for m, row in zip(middle, rows, strict=True)],
+            [row.usd.high - m for m, row in zip(middle, rows, strict=True)],
+        ]
+        ax.errorbar(middle, [row.right * 100 for row in rows], xerr=errors, fmt="o", label=part)
+        for m, row in zip(middle, rows, strict=True):
+            name = row.model if row.arm.startswith("llm") else row.arm
+            ax.annotate(name, (m, row.right * 100), textcoords="offset points", xytext=(4, 4), fontsize=8)
+    ax.set_xscale("log")
+    ax.set_xlabel("$ a thousand answers (log): ours on a busy machine, large ones by the token")
     ax.set_ylabel("% right, as judged")
     ax.legend(frameon=False)
     return figure

@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from evaluation.cost import (
+    HOURS_A_MONTH,
     LEFT_OUT,
     Measured,
+    ModelPrice,
     Prices,
     Range,
     Volume,
     break_even,
     conversation_cost,
     published_ratio,
+    token_cost,
     volume_table,
 )
 from evaluation.finished import Finished
@@ -54,6 +57,16 @@ class Cost(Value):
     sources: tuple[str, ...]
 
 
+class Thousand(Value):
+    """What a thousand answers of one system cost, beside how many it has right."""
+
+    part: str
+    arm: str
+    model: str
+    right: float
+    usd: Range = Field(description="our machines kept busy, cheapest to dearest; large models by the token")
+
+
 class Example(Value):
     """A question worth reading, with what was said; empty texts where the suite may not be quoted."""
 
@@ -73,6 +86,7 @@ class Report(Value):
     sentences: tuple[str, ...] = Field(description="the verdict of each part, in one sentence")
     parts: tuple[Part, ...]
     costs: tuple[Cost, ...]
+    thousand: tuple[Thousand, ...] = Field(default=(), description="systems with a known price")
     examples: tuple[Example, ...] = Field(description="the worst and the most surprising answers")
     recommendations: tuple[Recommendation, ...] = ()
     models: tuple[ModelRow, ...] = Field(default=(), description="published rows, and ours measured")
@@ -103,6 +117,7 @@ def build(
         sentences=tuple(sentence(part, run.declared) for part in parts),
         parts=parts,
         costs=costs(parts, prices),
+        thousand=thousand(parts, prices),
         examples=surprising(run.questions, run.records, right, quotable=quotable),
         recommendations=tuple(
             recommend(part, threshold, published_large_ms=published_latency(fallback_large)) for part in parts
@@ -177,6 +192,39 @@ def costs(parts: Sequence[Part], prices: Prices) -> tuple[Cost, ...]:
     )
 
 
+def thousand(parts: Sequence[Part], prices: Prices) -> tuple[Thousand, ...]:
+    """Dollars of a thousand answers: of our arms by machine time, of large models by the tokens of the closed book.
+
+    A recorded model has a price where the table names its family; others are left out.
+    """
+    found = []
+    months = [machine.monthly() for machine in prices.hardware]
+    for part in parts:
+        bare = next((row.tokens for row in part.rows if row.arm == "slm" and row.tokens), None)
+        for row in part.rows:
+            price = priced_as(row.model, prices)
+            if row.usd is not None:
+                usd = Range(low=row.usd / part.n * 1000, high=row.usd / part.n * 1000)
+            elif row.p50_ms and months:
+                share = row.p50_ms / 1000 * 1000 / (HOURS_A_MONTH * 3600)
+                usd = Range(low=min(m.low for m in months) * share, high=max(m.high for m in months) * share)
+            elif row.arm.startswith("llm (") and price is not None and bare:
+                usd = Range(low=token_cost(price, bare, 1000), high=token_cost(price, bare, 1000))
+            else:
+                continue
+            found.append(Thousand(part=part.name, arm=row.arm, model=row.model, right=row.rate.judged, usd=usd))
+    return tuple(found)
+
+
+def priced_as(model: str, prices: Prices) -> ModelPrice | None:
+    """The price of a recorded model: its own, or that of GPT-4 or GPT-4 Turbo for their versions; None for others."""
+    name = model.lower()
+    family = model
+    if "gpt-4" in name:
+        family = "GPT-4 Turbo" if "turbo" in name or "1106" in name else "GPT-4"
+    return next((price for price in prices.model if price.name == family), None)
+
+
 def surprising(
     questions: Sequence[SuiteQuestion], records: Sequence[Record], right: Right, *, quotable: bool, count: int = 6
 ) -> tuple[Example, ...]:
@@ -227,7 +275,7 @@ def write(report: Report, folder: Path) -> list[Path]:
     names = {"report.json": report.model_dump_json(indent=1)}
     names["report.md"] = environment.get_template("report.md").render(report=report)
     names["report.html"] = environment.get_template("report.html").render(
-        report=report, pictures=pictures(report.parts, report.costs)
+        report=report, pictures=pictures(report.parts, report.costs, report.thousand)
     )
     for name, text in names.items():
         (folder / name).write_text(text.rstrip() + "\n", "utf-8")

@@ -13,7 +13,9 @@ from playwright.sync_api import Browser, sync_playwright
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 
 
-@pytest.fixture(scope="session")
+# Playwright's own event loop runs in this thread for as long as it is open: a module's time, so that tests elsewhere
+# can run theirs.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     program = next((found for name in PROGRAMS if (found := shutil.which(name))), None)
     if program is None:

@@ -13,7 +13,7 @@ from evaluation.judge import shipped_judge
 from evaluation.published import PUBLISHED
 from evaluation.recommendation import Threshold, recommend
 from evaluation.records import Cited, Declared, Found, Record
-from evaluation.report import Report, costs, sentence, surprising, write
+from evaluation.report import Report, costs, sentence, surprising, thousand, write
 from evaluation.sampling import fingerprint
 from evaluation.scoring import score
 from evaluation.suites import Recorded, SuiteQuestion, Use
@@ -63,7 +63,8 @@ def report() -> Report:
     )  # fmt: skip
     return Report(
         declared=declared, sentences=tuple(sentence(part, declared) for part in parts), parts=parts,
-        costs=costs(parts, load_prices()), examples=surprising(questions, records, right, quotable=True),
+        costs=costs(parts, load_prices()), thousand=thousand(parts, load_prices()),
+        examples=surprising(questions, records, right, quotable=True),
         recommendations=tuple(recommend(part, Threshold(), published_large_ms=800) for part in parts), models=PUBLISHED,
         judge="one judge", complete=True,
     )  # fmt: skip
@@ -138,7 +139,7 @@ def test_a_screen_reader_gets_headings_named_pictures_and_table_heads(page: Page
     assert page.title()
     assert page.locator("h1").count() == 1
     pictures = page.locator("svg")
-    assert pictures.count() == 7
+    assert pictures.count() == 8
     for n in range(pictures.count()):
         assert pictures.nth(n).get_attribute("role") == "img"
         assert pictures.nth(n).get_attribute("aria-label")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from evaluation.comparing import Comparison
 from evaluation.cost import load_prices
 from evaluation.published import PUBLISHED, our_row, published_latency
 from evaluation.rates import Rate
 from evaluation.recommendation import Threshold, recommend
-from evaluation.report import parameters_of
+from evaluation.report import parameters_of, priced_as, thousand
 from evaluation.rows import Row
 from evaluation.scoring import Part
 from evaluation.statistics import Difference, Verdict
@@ -108,3 +110,18 @@ def test_our_row_stands_beside_the_published_ones_and_says_how_it_was_made() -> 
     assert "measured" in ours.note
     assert published_latency("GPT-4") == 800
     assert our_row(row("slm+rag", 0.6), parameters="", machines=machines) is None
+
+
+def test_a_recorded_model_is_priced_by_its_family_and_an_unknown_one_is_left_out() -> None:
+    prices = load_prices()
+    named = {"ChatGPT-4": "GPT-4", "gpt-4-32k": "GPT-4", "gpt-4-1106-preview": "GPT-4 Turbo", "Phi-3": "Phi-3"}
+    for model, family in named.items():
+        price = priced_as(model, prices)
+        assert price is not None
+        assert price.name == family
+    assert priced_as("Gemini-1.5", prices) is None
+    found = part(0.6, None)
+    rows = thousand((found,), prices)
+    assert [row.arm for row in rows] == ["slm+rag"]
+    months = [machine.monthly() for machine in prices.hardware]
+    assert rows[0].usd.low == pytest.approx(min(m.low for m in months) * 100 / (730 * 3600))
