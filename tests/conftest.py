@@ -14,3 +14,9 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 # tokenizers warns when a process that has used its threads forks, as the engine's tests do
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+from hypothesis import HealthCheck, settings  # noqa: E402 -- after the environment is set
+
+# A machine that is busy with something else is slow, not wrong: no property has a time limit.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
