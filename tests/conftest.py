@@ -15,7 +15,8 @@ os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 # tokenizers warns when a process that has used its threads forks, as the engine's tests do
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
-from hypothesis import HealthCheck, settings  # noqa: E402 -- after the environment is set
+# after the environment is set
+from hypothesis import HealthCheck, settings  # noqa: E402
 
 # A machine that is busy with something else is slow, not wrong: no property has a time limit.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
