@@ -85,11 +85,13 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Ask every arm every question, then write the report. A killed run goes on where it was."""
+    from evaluation.cost import SHIPPED, load_prices
     from evaluation.running import Live, ask
     from evaluation.suites import read_suite
 
     threshold = _threshold(min_accuracy, max_accuracy_loss, min_speedup)
     with _refusals():
+        load_prices(prices or SHIPPED)  # a table that will be refused is refused before the first question
         read, problems = read_suite(suite)
         for problem in problems:
             typer.echo(problem, err=True)

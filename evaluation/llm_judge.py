@@ -14,6 +14,7 @@ from pydantic import Field
 from evaluation.choices import yes_no
 from evaluation.judge import Judge
 from evaluation.suites import Kind, Recorded, Suite
+from rag.errors import InvalidSettings
 from rag.types import Message, Prompt, Value
 
 if TYPE_CHECKING:
@@ -64,12 +65,18 @@ def agreement(
     """Agreement with the human labels over all systems, then of each; free-text questions with gold answers only.
 
     limit: at most so many answers of each system (0: all), the first of the suite
+    Raises InvalidSettings where no recorded answer of the suite was labelled by a person.
     """
     questions = {q.id: q for q in suite.used() if q.kind is Kind.FREE and q.answers}
     systems: dict[str, list[Recorded]] = {}
     for row in suite.recorded:
         if row.correct is not None and row.id in questions:
             systems.setdefault(f"{row.model} {row.setting}", []).append(row)
+    if not systems:
+        raise InvalidSettings(
+            f"{suite.name} has no recorded answer to a free-text question with a human label (baselines/*.jsonl, field "
+            "'correct'): there is nothing to measure a judge against"
+        )
     chosen = {name: rows[: limit or None] for name, rows in sorted(systems.items())}
     total, done = sum(len(rows) for rows in chosen.values()), 0
     by_system: dict[str, list[tuple[bool, bool, bool | None]]] = {}

@@ -143,9 +143,14 @@ def sentence(part: Part, declared: Declared) -> str:
     if ours is None:
         return f"{part.name}: no verdict, the arm slm+rag did not run to its end."
     said = f"{ours.rate.judged:.1%} of {part.n} questions"
+    few = f" With n = {part.n} nothing fine can be claimed." if part.n < FEW * 2 else ""
     chosen = next((c for c in part.comparisons if c.primary), None)
     if chosen is None:
-        return f"{part.name}: {declared.model} with retrieval answers {said} rightly; no large model is recorded here."
+        return (
+            f"{part.name}: {declared.model} with retrieval answers {said} rightly ({ours.rate.corrected:.1%} corrected "
+            f"for the judge's error, 95% interval {ours.rate.low:.1%} to {ours.rate.high:.1%}); no large model is "
+            f"recorded here.{few}"
+        )
     d = chosen.difference
     interval = f"{d.estimate * 100:+.1f} points, 95% interval {d.low * 100:+.1f} to {d.high * 100:+.1f}"
     words = {
@@ -154,7 +159,6 @@ def sentence(part: Part, declared: Declared) -> str:
         Verdict.LOSES: "loses to",
         Verdict.INCONCLUSIVE: "cannot be told from",
     }[chosen.verdict]
-    few = f" With n = {part.n} nothing fine can be claimed." if part.n < FEW * 2 else ""
     moved = (
         f" Corrected for the judge's error the verdict is: {chosen.shifted}."
         if chosen.shifted != chosen.verdict

@@ -115,6 +115,7 @@ def test_what_cannot_be_run_is_told_with_the_way_out(place: Path) -> None:
     one = run(*arguments, data=place / "data")
     assert one.returncode == 0, one.stderr
     assert "no large model is recorded" in one.stdout
+    assert "nothing fine can be claimed" in one.stdout
     prices = place / "prices.toml"
     prices.write_text('[[model]]\nname = "GPT-4"\nusd_per_million_tokens = 1.0\nsource = "mine"\n', "utf-8")
     made = place / "one"

@@ -14,7 +14,7 @@ from evaluation.llm_judge import agreement, judge_by_model
 from evaluation.records import Declared, Record, Records
 from evaluation.sampling import fingerprint
 from evaluation.suites import read_suite
-from rag.errors import InvalidCorpus
+from rag.errors import InvalidCorpus, InvalidSettings
 from tests.fakes.language_model import FakeLanguageModel
 
 CITIES = ("Paris", "Rome", "Oslo", "Lima", "Cairo", "Delhi", "Kyoto", "Quito")
@@ -110,3 +110,5 @@ def test_a_model_as_judge_is_measured_like_the_other_and_its_failures_are_counte
     (alone, _) = agreement(read, shipped_judge(), None, limit=8)
     assert alone.answers == 8
     assert alone.llm_rate is None
+    with pytest.raises(InvalidSettings, match="no recorded answer"):
+        agreement(read.model_copy(update={"recorded": ()}), shipped_judge(), None)
