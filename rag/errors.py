@@ -18,7 +18,8 @@ RagError
     ├── ModelBusy              the queue is full; try again after `retry_after` seconds
     ├── ModelTimeout           no answer within the deadline
     ├── ModelRejected          a remote model refused the request (key, quota)
-    │   └── AnswerWithheld         its content filter keeps this one answer back
+    │   ├── AnswerWithheld         its content filter keeps this one answer back
+    │   └── Unscorable             it tells no likelihoods of given texts
     ├── ModelUnreachable       a remote model's server is not there, fails, or breaks off its answer
     └── Cancelled              the caller went away
 """
@@ -142,6 +143,12 @@ class AnswerWithheld(ModelRejected):
     """A remote model's content filter keeps the answer to this one question back."""
 
     code = "answer_withheld"
+
+
+class Unscorable(ModelRejected):
+    """The model tells no likelihoods: most remote protocols send words alone."""
+
+    code = "unscorable"
 
 
 class ModelUnreachable(BackendError):

@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from rag.types import Chunk, Filter, Message, ModelCard, Passage, Piece, Prompt, RetrievalMode
+from rag.types import Chunk, Filter, Likelihood, Message, ModelCard, Passage, Piece, Prompt, RetrievalMode
 
 Vectors = npt.NDArray[np.float32]
 """(n, d) float32, rows of unit length."""
@@ -133,6 +133,16 @@ class LanguageModel(Protocol):
         The same prompt at temperature 0 gives the same text. Closing the iterator stops the generation.
         Raises InvalidQuestion when the prompt does not fit the context, EngineDied, ModelBusy,
         ModelTimeout, ModelRejected, ModelUnreachable, ModelUnavailable.
+        """
+        ...
+
+    def score(
+        self, prompt: Prompt, continuations: Sequence[str], *, cancelled: Callable[[], bool] | None = None
+    ) -> list[Likelihood]:
+        """How likely each continuation of the prompt is, in the order given; the prompt is evaluated once.
+
+        Of the prompt's limits only the deadline counts. A continuation is not empty; its text is never a marker.
+        Raises what `generate` raises, and Unscorable where the model's card says that it does not score.
         """
         ...
 

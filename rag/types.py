@@ -301,6 +301,18 @@ class Piece(Value):
     completion_tokens: int | None = None
 
 
+class Likelihood(Value):
+    """How likely a text is as the continuation of a prompt."""
+
+    logprob: float = Field(le=1e-6, description="natural log-probability of the whole text")
+    tokens: PositiveInt
+
+    @property
+    def mean(self) -> float:
+        """Log-probability a token: what compares texts of different lengths."""
+        return self.logprob / self.tokens
+
+
 class ModelCard(Value):
     """What is known of a loaded language model."""
 
@@ -310,3 +322,4 @@ class ModelCard(Value):
     device: str = Field(description="where it really runs: 'cpu', the name of the GPU, or a URL")
     weights_format: str = Field(description="for example 'Q8_0'; empty for a remote model")
     licence: str = ""
+    scores: bool = Field(default=False, description="whether `score` works: a remote model tells no likelihoods")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rag.engine.supervisor import Supervisor
 from rag.profiles import TEMPLATES, segments
-from rag.types import Message, ModelCard, Piece, Prompt
+from rag.types import Likelihood, Message, ModelCard, Piece, Prompt
 
 
 class LlamaModel:
@@ -54,6 +54,7 @@ class LlamaModel:
             device=ready["device"],
             weights_format=self._format,
             licence=self._licence,
+            scores=True,
         )
 
     @property
@@ -98,6 +99,16 @@ class LlamaModel:
                     cached_tokens=frame["cached_tokens"],
                     completion_tokens=frame["completion_tokens"],
                 )
+
+    def score(
+        self, prompt: Prompt, continuations: Sequence[str], *, cancelled: Callable[[], bool] | None = None
+    ) -> list[Likelihood]:
+        """Log-probabilities of continuations; see rag.protocols.LanguageModel."""
+        rendered = self._render(prompt.messages)
+        fixed = self._fixed_segments(prompt.messages, rendered)
+        request = {"prefix": rendered[:fixed], "rest": rendered[fixed:], "continuations": list(continuations)}
+        frame = self._engine.score(request, timeout=prompt.timeout_seconds, cancelled=cancelled)
+        return [Likelihood(logprob=sum(tokens), tokens=len(tokens)) for tokens in frame["logprobs"]]
 
     def close(self) -> None:
         """End the generator process."""

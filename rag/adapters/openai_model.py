@@ -41,9 +41,10 @@ from rag.errors import (
     ModelTimeout,
     ModelUnreachable,
     RagError,
+    Unscorable,
 )
 from rag.stop_text import StopText
-from rag.types import Message, ModelCard, Piece, Prompt
+from rag.types import Likelihood, Message, ModelCard, Piece, Prompt
 
 POLL_SECONDS = 0.02
 """How often a waiting caller looks whether it was cancelled."""
@@ -152,6 +153,13 @@ class OpenAIModel:
             yield from self._pieces(prompt, needed, attempt, first, wait)
         finally:
             attempt.abandoned.set()
+
+    def score(
+        self, prompt: Prompt, continuations: Sequence[str], *, cancelled: Callable[[], bool] | None = None
+    ) -> list[Likelihood]:
+        """Raises Unscorable: chat completions give no likelihood of a text that the model did not choose."""
+        del prompt, continuations, cancelled
+        raise Unscorable(f"{self._shown} tells no likelihoods of given texts: let it generate its choice")
 
     def close(self) -> None:
         """Close the connections; a second call does nothing."""

@@ -11,6 +11,7 @@ import ctypes
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import cast
 
 import llama_cpp
 import numpy as np
@@ -127,13 +128,9 @@ class Llama:
 
         Ends early once `stopped()`. The prompt and the answer must fit `context_tokens`; `rest` is not empty.
         """
-        self._restore(list(prefix))
-        position = len(prefix)
-        for start in range(0, len(rest), CHUNK):
-            if stopped():
-                return
-            self._evaluate(rest[start : start + CHUNK], position)
-            position += len(rest[start : start + CHUNK])
+        position = self._prefill(prefix, rest, stopped)
+        if position is None:
+            return
         sampler = _sampler(temperature, seed)
         try:
             for _ in range(max_tokens):
@@ -146,6 +143,37 @@ class Llama:
         finally:
             llama_cpp.llama_sampler_free(sampler)
 
+    def likelihoods(
+        self,
+        prefix: Sequence[int],
+        rest: Sequence[int],
+        continuations: Sequence[Sequence[int]],
+        *,
+        stopped: Callable[[], bool],
+    ) -> list[list[float]] | None:
+        """Natural log-probability of every token of each continuation after the prompt; None once `stopped()`.
+
+        The prompt is evaluated once: each continuation follows the same keys and values, which are then taken back.
+        Prompt and longest continuation must fit `context_tokens`; `rest` is not empty, nor is any continuation.
+        """
+        position = self._prefill(prefix, rest, stopped)
+        if position is None:
+            return None
+        first = _log_softmax(self._row(-1)[None])[0]
+        found: list[list[float]] = []
+        for tokens in continuations:
+            scores = [float(first[tokens[0]])]
+            for start in range(0, len(tokens) - 1, CHUNK):
+                if stopped():
+                    return None
+                part = tokens[start : min(start + CHUNK, len(tokens) - 1)]
+                self._evaluate(part, position + start, every=True)
+                rows = _log_softmax(np.stack([self._row(i) for i in range(len(part))]))
+                scores += [float(rows[i, tokens[start + i + 1]]) for i in range(len(part))]
+            llama_cpp.llama_memory_seq_rm(self._memory, 0, position, -1)
+            found.append(scores)
+        return found
+
     def logits(self, tokens: Sequence[int]) -> npt.NDArray[np.float32]:
         """(n, vocabulary) float32 next-token logits after each of n tokens, from an empty context."""
         llama_cpp.llama_memory_clear(self._memory, True)
@@ -155,9 +183,7 @@ class Llama:
             part = tokens[start : start + CHUNK]
             self._evaluate(part, start, every=True)
             for i in range(len(part)):
-                out[start + i] = np.ctypeslib.as_array(
-                    llama_cpp.llama_get_logits_ith(self._context, i), (self.vocabulary_size,)
-                )
+                out[start + i] = self._row(i)
         return out
 
     def close(self) -> None:
@@ -169,6 +195,21 @@ class Llama:
     def cached(self, prefix: Sequence[int]) -> int:
         """How many tokens of this prefix need no evaluation."""
         return len(self._prefix) if self._prefix == list(prefix) else 0
+
+    def _prefill(self, prefix: Sequence[int], rest: Sequence[int], stopped: Callable[[], bool]) -> int | None:
+        """Evaluate a prompt; the position after it, or None once `stopped()`."""
+        self._restore(list(prefix))
+        position = len(prefix)
+        for start in range(0, len(rest), CHUNK):
+            if stopped():
+                return None
+            self._evaluate(rest[start : start + CHUNK], position)
+            position += len(rest[start : start + CHUNK])
+        return position
+
+    def _row(self, i: int) -> npt.NDArray[np.float32]:
+        """Logits of the i-th token of the last batch, (vocabulary,) float32: a view, gone with the next one."""
+        return np.ctypeslib.as_array(llama_cpp.llama_get_logits_ith(self._context, i), (self.vocabulary_size,))
 
     def _restore(self, prefix: list[int]) -> None:
         if self._prefix == prefix and llama_cpp.llama_memory_seq_rm(self._memory, 0, len(prefix), -1):
@@ -191,6 +232,12 @@ class Llama:
         code = llama_cpp.llama_decode(self._context, batch)
         if code != 0:
             raise RuntimeError(f"llama_decode returned {code} at position {position}: {self._log.complaint()}")
+
+
+def _log_softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """(n, v) logits to (n, v) natural log-probabilities."""
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    return cast(npt.NDArray[np.float32], shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
 
 
 def _sampler(temperature: float, seed: int) -> llama_cpp.llama_sampler_p:

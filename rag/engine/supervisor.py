@@ -245,10 +245,22 @@ class Supervisor:
         request: prefix, rest, max_tokens, temperature, seed, stop. Waits for its turn first.
         Raises ModelBusy, ModelTimeout, Cancelled, EngineDied, InvalidQuestion (too long), ModelUnavailable.
         """
+        yield from self._work({**request, "type": "generate"}, timeout, cancelled or _never)
+
+    def score(self, request: Frame, *, timeout: float, cancelled: Callable[[], bool] | None = None) -> Frame:
+        """Score continuations of one prompt: the `scored` frame.
+
+        request: prefix, rest, continuations (texts, none empty). Waits for its turn and raises as `generate` does.
+        """
+        (frame,) = self._work({**request, "type": "score"}, timeout, cancelled or _never)
+        return frame
+
+    def _work(self, request: Frame, timeout: float, cancelled: Callable[[], bool]) -> Iterator[Frame]:
         deadline = time.monotonic() + timeout
-        with self._turn(deadline, cancelled or _never):
+        with self._turn(deadline, cancelled):
+            self._check(deadline, cancelled)
             begun = time.monotonic()
-            yield from self._run(request, deadline, cancelled or _never)
+            yield from self._run(request, deadline, cancelled)
             self._quick_deaths = 0
             self._service_seconds += 0.2 * (time.monotonic() - begun - self._service_seconds)
 
@@ -279,7 +291,7 @@ class Supervisor:
             box = child.inbox(number)
             started = finished = False
             try:
-                child.send({**request, "id": number, "type": "generate"})
+                child.send({**request, "id": number})
                 while True:
                     try:
                         frame = box.get(timeout=POLL_SECONDS)
@@ -294,7 +306,7 @@ class Supervisor:
                         case "piece":
                             yield frame
                             self._check(deadline, cancelled)
-                        case "finished":
+                        case "finished" | "scored":
                             finished = True
                             yield frame
                             return
@@ -323,7 +335,7 @@ class Supervisor:
         with contextlib.suppress(queue.Empty):
             while (left := limit - time.monotonic()) > 0:
                 frame = box.get(timeout=left)
-                if frame is None or frame["type"] in ("cancelled", "finished", "failed"):
+                if frame is None or frame["type"] in ("cancelled", "finished", "scored", "failed"):
                     return
         child.process.kill()
 

@@ -7,7 +7,8 @@ Requests, to the child                               Replies, each with the requ
     load      first frame: path and options              ready | failed
     count     texts to count tokens of                   counted
     generate  segments, limits                           started, piece …, finished | failed | cancelled
-    cancel    `id` of a generation                       (none of its own)
+    score     segments, continuations                    started, scored | failed | cancelled
+    cancel    `id` of a generation or a scoring          (none of its own)
 """
 
 from __future__ import annotations

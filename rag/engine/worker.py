@@ -87,6 +87,27 @@ def generate(model: Llama, frame: Frame, replies: Replies, cancelled: Callable[[
     )
 
 
+def score(model: Llama, frame: Frame, replies: Replies, cancelled: Callable[[], bool]) -> None:
+    """Score every continuation of one prompt and send the log-probabilities of their tokens."""
+    number = frame["id"]
+    prefix = model.bos() + prompt_tokens(model, frame["prefix"])
+    rest = prompt_tokens(model, frame["rest"])
+    continuations = [model.tokenize(text, special=False) for text in frame["continuations"]]
+    total = len(prefix) + len(rest)
+    longest = max(map(len, continuations))
+    if total + longest > model.context_tokens or not rest:
+        reason = f"the prompt has {total} tokens and the longest option {longest}, the context {model.context_tokens}"
+        replies.send({"id": number, "type": "failed", "code": "too_long", "message": reason})
+        return
+    cached = model.cached(prefix)
+    replies.send({"id": number, "type": "started"})
+    found = model.likelihoods(prefix, rest, continuations, stopped=cancelled)
+    if found is None:
+        replies.send({"id": number, "type": "cancelled"})
+        return
+    replies.send({"id": number, "type": "scored", "logprobs": found, "prompt_tokens": total, "cached_tokens": cached})
+
+
 def main() -> None:
     """Load as the first frame says, then serve until the input ends."""
     requests = os.fdopen(os.dup(0), "rb")
@@ -111,7 +132,7 @@ def main() -> None:
     def listen() -> None:
         while (frame := read_frame(requests)) is not None:
             match frame["type"]:
-                case "generate":
+                case "generate" | "score":
                     work.put(frame)
                 case "cancel":
                     cancelled.add(frame["id"])
@@ -124,7 +145,8 @@ def main() -> None:
     threading.Thread(target=listen, name="requests", daemon=True).start()
     while True:
         frame = work.get()
-        generate(model, frame, replies, functools.partial(cancelled.__contains__, frame["id"]))
+        run = score if frame["type"] == "score" else generate
+        run(model, frame, replies, functools.partial(cancelled.__contains__, frame["id"]))
         cancelled.discard(frame["id"])
 
 

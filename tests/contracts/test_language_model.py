@@ -12,7 +12,7 @@ import pytest
 from rag.adapters.llama_model import LlamaModel
 from rag.adapters.model_files import resolve
 from rag.adapters.openai_model import OpenAIModel
-from rag.errors import Cancelled, InvalidQuestion, ModelTimeout
+from rag.errors import Cancelled, InvalidQuestion, ModelTimeout, Unscorable
 from rag.protocols import LanguageModel
 from rag.types import Message, Piece, Prompt
 from tests.fakes.gguf_files import write_gguf
@@ -197,6 +197,33 @@ def test_callers_at_the_same_time_get_what_each_would_get_alone(model: LanguageM
     for thread in threads:
         thread.join(60)
     assert together == {place: alone[place % 2] for place in range(4)}
+
+
+OPTIONS = ("the moon", "the moon and the sun and the wind", "<|im_end|>")
+
+
+def test_continuations_are_scored_in_order_and_alike_every_time(model: LanguageModel) -> None:
+    if not model.card.scores:
+        with pytest.raises(Unscorable):
+            model.score(prompt(), OPTIONS)
+        return
+    first, long, marker = model.score(prompt(), OPTIONS)
+    assert first.tokens < long.tokens
+    assert long.logprob < first.logprob < 0
+    assert first.mean == pytest.approx(first.logprob / first.tokens)
+    assert marker.tokens > 1, "a marker in an option is plain text"
+    list(model.generate(prompt("Something else altogether.\nWhat else?")))
+    assert model.score(prompt(), OPTIONS[::-1]) == [marker, long, first]
+
+
+def test_a_scoring_beyond_the_context_or_cancelled_is_refused_and_the_next_one_done(model: LanguageModel) -> None:
+    if not model.card.scores:
+        return
+    with pytest.raises(InvalidQuestion, match=f"{CONTEXT}"):
+        model.score(prompt(), ["word " * 2 * CONTEXT])
+    with pytest.raises(Cancelled):
+        model.score(prompt(), ["moon " * 20] * 40, cancelled=lambda: True)
+    assert len(model.score(prompt(), OPTIONS)) == len(OPTIONS)
 
 
 def test_closing_twice_is_once(tmp_path: Path) -> None:

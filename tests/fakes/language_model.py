@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from rag.errors import Cancelled, InvalidQuestion, ModelTimeout
-from rag.types import Message, ModelCard, Piece, Prompt
+from rag.types import Likelihood, Message, ModelCard, Piece, Prompt
 
 TOKEN = re.compile(r"\s*(?:\w+|[^\w\s])|\s+$")
 """A word or a sign with the white space before it."""
@@ -56,6 +56,7 @@ class FakeLanguageModel:
             context_tokens=self._context_tokens,
             device="cpu",
             weights_format="",
+            scores=True,
         )
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
@@ -95,6 +96,26 @@ class FakeLanguageModel:
             prompt_tokens=needed,
             completion_tokens=count,
         )
+
+    def score(
+        self, prompt: Prompt, continuations: Sequence[str], *, cancelled: Callable[[], bool] | None = None
+    ) -> list[Likelihood]:
+        """A word of the prompt is likelier than another; so is one of what it would answer."""
+        self.prompts.append(prompt)
+        if cancelled is not None and cancelled():
+            raise Cancelled("the request was cancelled")
+        needed = self.prompt_tokens(prompt.messages) + max(self.count_tokens(continuations))
+        if needed > self._context_tokens:
+            raise InvalidQuestion(f"prompt and option have {needed} tokens, the context holds {self._context_tokens}")
+        said = set(re.findall(r"\w+", self._answer(prompt).casefold()))
+        shown = set(re.findall(r"\w+", " ".join(message.content for message in prompt.messages).casefold()))
+        found = []
+        for text in continuations:
+            tokens = TOKEN.findall(text)
+            words = [token.strip().casefold() for token in tokens]
+            logprob = -sum(0.5 if word in said else 1.0 if word in shown else 3.0 for word in words)
+            found.append(Likelihood(logprob=logprob, tokens=len(tokens)))
+        return found
 
     def close(self) -> None:
         self.closed = True

@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from rag.engine.llama import Llama
 from rag.engine.supervisor import Supervisor
 from rag.engine.wire import Frame
 from rag.errors import Cancelled, EngineDied, InvalidQuestion, ModelBusy, ModelTimeout, ModelUnavailable
@@ -114,6 +116,22 @@ def test_closing_the_iterator_stops_the_generation(shared: Supervisor) -> None:
 def test_a_deadline_ends_a_generation(shared: Supervisor) -> None:
     with pytest.raises(ModelTimeout):
         list(shared.generate(request(max_tokens=400), timeout=0.2))
+
+
+def test_a_continuation_has_the_likelihood_that_the_model_gives_its_tokens_one_by_one(shared: Supervisor) -> None:
+    options = [" there was a king", " a", " there"]
+    asked = {"prefix": [["Once", False]], "rest": [[" upon a time,", False]], "continuations": options}
+    found = shared.score(asked, timeout=60)["logprobs"]
+    model = Llama(WEIGHTS, context_tokens=512, threads=2, gpu_layers=-1)
+    try:
+        prompt = model.bos() + model.tokenize("Once", special=False) + model.tokenize(" upon a time,", special=False)
+        for option, logprobs in zip(options, found, strict=True):
+            tokens = model.tokenize(option, special=False)
+            logits = model.logits([*prompt, *tokens]).astype(np.float64)[len(prompt) - 1 : -1]
+            whole = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+            assert logprobs == pytest.approx([whole[i, token] for i, token in enumerate(tokens)], abs=0.05)
+    finally:
+        model.close()
 
 
 def test_death_is_an_error_for_the_started_a_retry_for_the_waiting_and_a_restart(engine: Supervisor) -> None:
