@@ -5,18 +5,17 @@ Streamed tokens are provisional; the closing event carries the checked answer, w
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from rag import context, filters, grounding, reading
-from rag.catalog import Catalog, Generation, check_compatible
-from rag.documents import DocumentStore
+from rag.catalog import Catalog, Generation
 from rag.errors import InvalidQuestion, RagError
 from rag.followup import standalone
 from rag.language import NAMES, detect
+from rag.open_domains import OpenDomain, OpenDomains
 from rag.prompt import answer_messages, fingerprint
 from rag.protocols import Embedder, Index, LanguageModel
 from rag.types import (
@@ -69,20 +68,6 @@ class Limits:
     timeout_seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class OpenDomain:
-    """A domain that is open for questions."""
-
-    generation: Generation
-    index: Index
-    documents: DocumentStore
-
-    def close(self) -> None:
-        """Release both stores."""
-        self.index.close()
-        self.documents.close()
-
-
 class Pipeline:
     """Answers questions over the domains of one data directory. Thread-safe; blocking."""
 
@@ -99,10 +84,8 @@ class Pipeline:
         self._catalog = catalog
         self._embedder = embedder
         self._model = model
-        self._open_index = open_index
         self._limits = limits
-        self._open: dict[str, OpenDomain] = {}
-        self._lock = threading.Lock()
+        self._domains = OpenDomains(catalog, embedder, open_index)
 
     @property
     def model(self) -> LanguageModel:
@@ -130,7 +113,7 @@ class Pipeline:
         """
         clock = _Clock()
         self._check(question)
-        domain = self._domain(question.domain)
+        domain = self._domains.get(question.domain)
         filters.check(question.filter, domain.generation.manifest.fields)
         searched = standalone(question.text, question.earlier)
         budget = self._budget(searched)
@@ -200,13 +183,13 @@ class Pipeline:
     def passages(self, question: Question, *, mode: RetrievalMode | None = None) -> list[Passage]:
         """What retrieval finds, best first, without asking the model."""
         self._check(question)
-        domain = self._domain(question.domain)
+        domain = self._domains.get(question.domain)
         filters.check(question.filter, domain.generation.manifest.fields)
         return self._search(domain, standalone(question.text, question.earlier), question, _Clock(), mode=mode)
 
     def document(self, domain: str, document_id: str) -> Document | None:
         """A stored document with its whole text, or None."""
-        return self._domain(domain).documents.get(document_id)
+        return self._domains.get(domain).documents.get(document_id)
 
     # --- telling ---
 
@@ -228,10 +211,7 @@ class Pipeline:
 
     def close(self) -> None:
         """Release every domain, the embedder and the model."""
-        with self._lock:
-            domains, self._open = list(self._open.values()), {}
-        for domain in domains:
-            domain.close()
+        self._domains.close()
         self._model.close()
         self._embedder.close()
 
@@ -245,31 +225,6 @@ class Pipeline:
                 f"the question has {len(question.text)} characters, at most {self._limits.max_question_chars} are "
                 "answered: ask something shorter"
             )
-
-    def _domain(self, name: str) -> OpenDomain:
-        """The live generation of a domain, opened on first use; a newer generation replaces an older one."""
-        generation = self._catalog.live(name)
-        with self._lock:
-            known = self._open.get(name)
-            if known is not None:
-                if known.generation.manifest == generation.manifest:
-                    return known
-                del self._open[name]
-                known.close()
-            check_compatible(
-                generation.manifest,
-                embedder=self._embedder.name,
-                embedder_fingerprint=self._embedder.fingerprint,
-                chunker_fingerprint=None,
-            )
-            index = self._open_index(generation)
-            try:
-                documents = DocumentStore(generation.documents_path, writable=False)
-            except RagError:
-                index.close()
-                raise
-            self._open[name] = OpenDomain(generation, index, documents)
-            return self._open[name]
 
     def _search(
         self, domain: OpenDomain, text: str, question: Question, clock: _Clock, *, mode: RetrievalMode | None = None
@@ -344,7 +299,7 @@ class Pipeline:
         counts = (0, 0)
         try:
             manifest = self._catalog.live(name).manifest
-            domain = self._domain(name)
+            domain = self._domains.get(name)
             counts = domain.documents.counts()
         except RagError as error:
             problem, compatible = str(error), error.code != "incompatible_index"

@@ -1,0 +1,70 @@
+"""The domains that are open for questions: each opened on first use, replaced when a newer generation is live.
+
+Knows the catalog, the index and the document store of a generation; no question and no model.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rag.catalog import Catalog, Generation, check_compatible
+from rag.documents import DocumentStore
+from rag.errors import RagError
+from rag.protocols import Embedder, Index
+
+
+@dataclass(frozen=True, slots=True)
+class OpenDomain:
+    """A domain that is open for questions."""
+
+    generation: Generation
+    index: Index
+    documents: DocumentStore
+
+    def close(self) -> None:
+        """Release both stores."""
+        self.index.close()
+        self.documents.close()
+
+
+class OpenDomains:
+    """What was asked of one catalog, kept open. Thread-safe."""
+
+    def __init__(self, catalog: Catalog, embedder: Embedder, open_index: Callable[[Generation], Index]) -> None:
+        self._catalog, self._embedder, self._open_index = catalog, embedder, open_index
+        self._open: dict[str, OpenDomain] = {}
+        self._lock = threading.Lock()
+
+    def get(self, name: str) -> OpenDomain:
+        """The live generation of a domain. Raises UnknownDomain, IncompatibleIndex and BackendError."""
+        generation = self._catalog.live(name)
+        with self._lock:
+            known = self._open.get(name)
+            if known is not None:
+                if known.generation.manifest == generation.manifest:
+                    return known
+                del self._open[name]
+                known.close()
+            check_compatible(
+                generation.manifest,
+                embedder=self._embedder.name,
+                embedder_fingerprint=self._embedder.fingerprint,
+                chunker_fingerprint=None,
+            )
+            index = self._open_index(generation)
+            try:
+                documents = DocumentStore(generation.documents_path, writable=False)
+            except RagError:
+                index.close()
+                raise
+            self._open[name] = OpenDomain(generation, index, documents)
+            return self._open[name]
+
+    def close(self) -> None:
+        """Release every one; a second call does nothing."""
+        with self._lock:
+            domains, self._open = list(self._open.values()), {}
+        for domain in domains:
+            domain.close()
