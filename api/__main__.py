@@ -124,12 +124,14 @@ def ask(
     domain: Annotated[str, typer.Option(help="Which documents are asked.")],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line for each question.")] = False,
     passages: Annotated[int | None, typer.Option(min=1, max=50, help="Passages retrieved; default by setting.")] = None,
+    option: Annotated[list[str] | None, typer.Option(help="An answer to choose from; give it twice or more.")] = None,
 ) -> None:
     """Answer questions from a domain. Exit status 0: all answered; 3: one was not; 2: an error."""
     from api.asking import ask_all
     from rag.settings import load
 
-    raise typer.Exit(ask_all(load(), questions, domain=domain, passages=passages, as_json=as_json))
+    status = ask_all(load(), questions, domain=domain, passages=passages, options=option or (), as_json=as_json)
+    raise typer.Exit(status)
 
 
 @config.callback()

@@ -28,6 +28,7 @@ def ask_all(
     *,
     domain: str,
     passages: int | None,
+    options: Sequence[str] = (),
     as_json: bool,
     build: Callable[[Settings], Answering] = build_pipeline,
 ) -> int:
@@ -35,7 +36,7 @@ def ask_all(
     abstained = False
     with closing(build(settings)) as pipeline:
         for number, text in enumerate(questions):
-            question = Question(text=text, domain=domain, max_passages=passages)
+            question = Question(text=text, domain=domain, max_passages=passages, options=tuple(options))
             answer = _ask(pipeline, question, live=not as_json and sys.stdout.isatty())
             abstained |= answer.abstained
             if as_json:
@@ -49,8 +50,9 @@ def ask_all(
 def render(question: str, answer: Answer) -> str:
     """The answer for a reader: text, citations or closest passages, time per stage."""
     lines = [f"Q: {_line(question)}", f"A: {_line(answer.text)}"]
+    lines += [f"   {score.score:5.2f}  {_line(score.option)}" for score in answer.options]
     if answer.abstained:
-        lines[-1] += f" ({_line(answer.reason)})" if answer.reason else ""
+        lines[1] += f" ({_line(answer.reason)})" if answer.reason else ""
         lines += ["   Closest passages:"] if answer.passages else ["   No passage came close."]
         lines += [_closest(passage) for passage in answer.passages[:CLOSEST]]
     for number, citation in enumerate(answer.citations, start=1):

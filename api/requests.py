@@ -21,6 +21,9 @@ class AnswerRequest(Value):
     earlier: tuple[Turn, ...] = Field((), max_length=50, description="earlier turns, oldest first, for a follow-up")
     filter: Filter = Field(Filter(), description="only passages of documents that fit it")
     max_passages: int | None = Field(None, ge=1, le=50, description="passages retrieved; default by setting")
+    options: tuple[str, ...] = Field(
+        (), max_length=26, description="answers to choose from, two or more different ones; none: it is free"
+    )
 
     def as_question(self) -> Question:
         """The question that the pipeline is asked."""
@@ -30,6 +33,7 @@ class AnswerRequest(Value):
             earlier=self.earlier,
             filter=self.filter,
             max_passages=self.max_passages,
+            options=self.options,
         )
 
 

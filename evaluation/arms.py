@@ -1,7 +1,7 @@
 """The arms that answer here: the small model closed book, with retrieval, with the gold document; and no model at all.
 
-An arm gets a question and gives a record. Options are hidden from retrieval and stand in the prompt alone, in the
-order that `evaluation.sampling` drew. Knows no gold answer (but for the gold document of `slm+gold`) and no judge.
+An arm gets a question and gives a record. Options are hidden from retrieval; they come in the order that
+`evaluation.sampling` drew. Knows no gold answer (but for the gold document of `slm+gold`) and no judge.
 """
 
 from __future__ import annotations
@@ -25,8 +25,6 @@ Answering = Callable[[SuiteQuestion], Record]
 CLOSED = "Answer the question in one short sentence. If you do not know, say: I do not know."
 OPTIONS = "Answer with the letter of the right option alone."
 YES_NO = "Answer with one word: {words}."
-CONTEXT_PASSAGES, CONTEXT_CHARS = 2, 1600
-"""What of the retrieved passages stands before options: the two best, as far as so many characters go."""
 ANSWER_TOKENS = 64
 LETTER_TOKENS = 8
 
@@ -42,7 +40,7 @@ class _Arms:
         self._pipeline, self._domain = pipeline, domain
 
     def closed(self, question: SuiteQuestion) -> Record:
-        return self._timed("slm", question, lambda: self._generate("slm", question, ()))
+        return self._timed("slm", question, lambda: self._unbriefed(question))
 
     def briefed(self, question: SuiteQuestion) -> Record:
         return self._timed("slm+rag", question, lambda: self._with(question, "slm+rag", Filter()))
@@ -64,14 +62,15 @@ class _Arms:
         return record.model_copy(update={"milliseconds": round((time.perf_counter() - begin) * 1000, 3)})
 
     def _with(self, question: SuiteQuestion, arm: str, chosen: Filter) -> Record:
-        asked = Question(text=question.question, domain=self._domain, filter=chosen)
-        if question.kind is not Kind.FREE:
-            return self._generate(arm, question, self._pipeline.passages(asked))
-        answer = self._pipeline.answer(asked)
+        options = distinct_options(question)
+        answer = self._pipeline.answer(
+            Question(text=question.question, domain=self._domain, filter=chosen, options=tuple(options))
+        )
+        text = "" if answer.abstained else answer.text
         return Record(
             id=question.id,
             arm=arm,
-            text="" if answer.abstained else answer.text,
+            text=options.get(text, text),
             abstained=answer.abstained,
             confidence=_best(answer.passages),
             passages=found_passages(answer.passages),
@@ -85,21 +84,37 @@ class _Arms:
             stages={timing.stage: timing.milliseconds for timing in answer.trace.timings},
         )
 
-    def _generate(self, arm: str, question: SuiteQuestion, passages: Sequence[Passage]) -> Record:
+    def _unbriefed(self, question: SuiteQuestion) -> Record:
+        """The likeliest option where the model tells likelihoods; else its own words."""
+        options = distinct_options(question)
+        if not options or not self._pipeline.model.card.scores:
+            return self._generate(question)
+        asked = f"Question: {question.question}\nOptions: {'; '.join(options)}\nAnswer:"
+        messages = (Message(role="system", content=CLOSED), Message(role="user", content=asked))
+        prompt = Prompt(messages=messages, max_tokens=LETTER_TOKENS, temperature=0.0, seed=0)
+        told = self._pipeline.model.score(prompt, tuple(options))
+        best = max(zip(options, told, strict=True), key=lambda pair: pair[1].mean)[0]
+        return Record(
+            id=question.id,
+            arm="slm",
+            text=options[best],
+            prompt_sha256=fingerprint(messages),
+            prompt_tokens=self._pipeline.model.prompt_tokens(messages),
+        )
+
+    def _generate(self, question: SuiteQuestion) -> Record:
         """The model's own words to a prompt of this file."""
-        messages = prompt_messages(question, passages)
+        messages = prompt_messages(question)
         last: Piece | None = None
         text = ""
-        tokens = ANSWER_TOKENS if question.kind is Kind.FREE else LETTER_TOKENS
+        tokens = LETTER_TOKENS if question.options else ANSWER_TOKENS
         prompt = Prompt(messages=messages, max_tokens=tokens, temperature=0.0, seed=0, stop=("\n",))
         for piece in self._pipeline.model.generate(prompt):
             text, last = text + piece.text, piece
         return Record(
             id=question.id,
-            arm=arm,
+            arm="slm",
             text=text.strip(),
-            confidence=_best(passages),
-            passages=found_passages(passages),
             prompt_sha256=fingerprint(messages),
             prompt_tokens=(last.prompt_tokens if last else 0) or 0,
             completion_tokens=(last.completion_tokens if last else 0) or 0,
@@ -112,21 +127,36 @@ class _Arms:
 
 
 def prompt_messages(
-    question: SuiteQuestion, passages: Sequence[Passage], *, count: int = CONTEXT_PASSAGES, chars: int = CONTEXT_CHARS
+    question: SuiteQuestion, passages: Sequence[Passage] = (), *, chars: int = 0
 ) -> tuple[Message, ...]:
-    """The prompt of a question without the pipeline's own: closed book, or with the best passages before it.
+    """The prompt of a question without the pipeline's own: closed book, or with passages before it.
 
-    count, chars: how many passages, and how many characters of them, are shown at most
+    chars: how many characters of the passages are shown at most
     """
     rule = CLOSED
     if question.kind is Kind.CHOICE:
         rule = OPTIONS
     elif question.kind is Kind.YES_NO:
         rule = YES_NO.format(words=" or ".join(text.lower() for text in question.options.values()))
-    shown = "\n\n".join(f"{heading_line(p)}\n{p.text}" for p in passages[:count])[:chars]
+    shown = "\n\n".join(f"{heading_line(p)}\n{p.text}" for p in passages)[:chars]
     options = [f"{letter}. {text}" for letter, text in question.options.items()] if question.kind is Kind.CHOICE else []
     parts = [*([shown] if shown else []), "\n".join([f"Question: {question.question}", *options, "Answer:"])]
     return (Message(role="system", content=rule), Message(role="user", content="\n\n".join(parts)))
+
+
+def distinct_options(question: SuiteQuestion) -> dict[str, str]:
+    """Option -> what a record says when it is chosen: its letter, or a yes-or-no option's own word.
+
+    An option that a suite left empty, or gave twice, is told apart by its letter.
+    """
+    shown: dict[str, str] = {}
+    known: set[str] = set()
+    for letter, text in question.options.items():
+        option = text.strip() or f"({letter})"
+        option = option if option.casefold() not in known else f"{option} ({letter})"
+        known.add(option.casefold())
+        shown[option] = letter if question.kind is Kind.CHOICE else text
+    return shown
 
 
 def best_option(question: SuiteQuestion, passages: Sequence[Passage]) -> str:

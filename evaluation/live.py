@@ -141,7 +141,7 @@ class LiveModel:
         return self._answer("llm+rag", question, tuple(self._find(asked)))
 
     def _answer(self, arm: str, question: SuiteQuestion, passages: tuple[Passage, ...]) -> Record:
-        messages = prompt_messages(question, passages, count=CONTEXT_PASSAGES, chars=CONTEXT_CHARS)
+        messages = prompt_messages(question, passages, chars=CONTEXT_CHARS)
         tokens = ANSWER_TOKENS if question.kind is Kind.FREE else LETTER_TOKENS
         prompt = Prompt(messages=messages, max_tokens=tokens, temperature=0.0, seed=0)
         sha = prompt_sha256(self._name, prompt)

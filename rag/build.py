@@ -192,6 +192,7 @@ def build_pipeline(settings: Settings) -> Pipeline:
             min_coverage=settings.answer.min_coverage,
             sentences=settings.answer.sentences,
             min_relevance=settings.answer.min_relevance,
+            likelihood_weight=settings.answer.likelihood_weight,
             max_question_chars=settings.answer.max_question_chars,
             timeout_seconds=settings.model.timeout_seconds,
         ),

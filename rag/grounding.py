@@ -108,6 +108,18 @@ def quote(passage: Passage, start: int, end: int) -> Verdict:
     return Verdict(cited.quote, (cited.model_copy(update={"claim": cited.quote}),), "")
 
 
+def option(chosen: str, question: str, passage: Passage, start: int, end: int) -> Verdict:
+    """A chosen option as the answer, cited with the sentence, by its offsets in the passage's text, that speaks for it.
+
+    Its support is the share of the option's words in the sentence; a bare yes or no has none of its own, there the
+    question's words count.
+    """
+    told = content_words(chosen)
+    held = frozenset(words(passage.text[start:end]))
+    support = coverage(told if told and not YES_NO.fullmatch(chosen.strip()) else content_words(question), held)
+    return Verdict(chosen, (_citation(chosen, support, _Span(passage, start, end, held, held, 1)),), "")
+
+
 def coverage(question_words: Sequence[str], about: frozenset[str]) -> float:
     """Share of the question's weighted words in a set of words, in [0, 1]; 1 for a question without any."""
     total = sum(_weight(word) for word in question_words)

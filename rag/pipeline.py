@@ -5,12 +5,11 @@ Streamed tokens are provisional; the closing event carries the checked answer, w
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from rag import context, filters, grounding, reading
+from rag import choosing, context, filters, grounding, reading
 from rag.catalog import Catalog, Generation
 from rag.errors import InvalidQuestion, RagError
 from rag.followup import standalone
@@ -18,6 +17,7 @@ from rag.language import NAMES, detect
 from rag.open_domains import OpenDomain, OpenDomains
 from rag.prompt import answer_messages, fingerprint
 from rag.protocols import Embedder, Index, LanguageModel
+from rag.stages import StageClock
 from rag.types import (
     Answer,
     Citation,
@@ -27,13 +27,14 @@ from rag.types import (
     DoneEvent,
     Event,
     Health,
+    Message,
+    OptionScore,
     Passage,
     Piece,
     Prompt,
     Question,
     RetrievalEvent,
     RetrievalMode,
-    StageTiming,
     TokenEvent,
     Trace,
     VerdictEvent,
@@ -64,8 +65,20 @@ class Limits:
     min_coverage: float
     sentences: int
     min_relevance: float
+    likelihood_weight: float
     max_question_chars: int
     timeout_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What became of a question, before its citations are compared with the stored text."""
+
+    verdict: grounding.Verdict
+    basis: Literal["model", "quote", "option"]
+    draft: str = ""
+    last: Piece | None = None
+    options: tuple[OptionScore, ...] = ()
 
 
 class Pipeline:
@@ -111,12 +124,12 @@ class Pipeline:
 
         Raises QuestionError before the first event; CorpusError and BackendError at any point.
         """
-        clock = _Clock()
+        clock = StageClock()
         self._check(question)
         domain = self._domains.get(question.domain)
         filters.check(question.filter, domain.generation.manifest.fields)
         searched = standalone(question.text, question.earlier)
-        budget = self._budget(searched)
+        budget = self._budget(searched, question.options)
         clock.lap("prepare")
         found = self._search(domain, searched, question, clock)
         yield RetrievalEvent(standalone_question=searched, passages=tuple(found))
@@ -125,29 +138,25 @@ class Pipeline:
         clock.lap("read")
         chosen = reading.excerpts(sentences[: self._limits.sentences]) if relevant else []
         used = context.fit(chosen, budget=budget, count_tokens=self._model.count_tokens)
-        messages = answer_messages(searched, used)
+        messages = answer_messages(searched, used, options=question.options)
         clock.lap("context")
-        draft, last = "", None
-        if used:
-            prompt = Prompt(
-                messages=messages,
-                max_tokens=self._limits.max_tokens,
-                temperature=self._limits.temperature,
-                seed=self._limits.seed,
-                stop=("\n",),
-                timeout_seconds=self._limits.timeout_seconds,
-            )
-            for piece in self._model.generate(prompt, cancelled=cancelled):
+        if question.options:
+            outcome = self._choose(question, searched, found, sentences, used, relevant=relevant, cancelled=cancelled)
+            clock.lap("choose")
+        else:
+            draft, last = "", None
+            for piece in self._write(messages, cancelled) if used else ():
                 draft += piece.text
                 last = piece
                 if piece.text:
                     yield TokenEvent(text=piece.text)
-        clock.lap("generate")
-        verdict, basis = self._judge(draft, searched, found, sentences, relevant=relevant)
-        citations = tuple(self._verified(domain, verdict.citations))
-        text = verdict.text if citations else ""
+            clock.lap("generate")
+            outcome = self._judge(draft, searched, found, sentences, relevant=relevant)
+            outcome = replace(outcome, draft=draft, last=last)
+        citations = tuple(self._verified(domain, outcome.verdict.citations))
+        text = outcome.verdict.text if citations else ""
         language = detect(question.text)
-        reason = "" if text else _reason(verdict.reason, language)
+        reason = "" if text else _reason(outcome.verdict.reason, language)
         clock.lap("check")
         for citation in citations:
             yield CitationEvent(citation=citation)
@@ -158,23 +167,24 @@ class Pipeline:
             rewritten=searched != question.text,
             passages_used=len(used),
             prompt_sha256=fingerprint(messages),
-            prompt_tokens=_count(last, "prompt_tokens"),
-            completion_tokens=_count(last, "completion_tokens"),
+            prompt_tokens=_count(outcome.last, "prompt_tokens"),
+            completion_tokens=_count(outcome.last, "completion_tokens"),
             timings=clock.timings(),
             model=card.name,
             model_fingerprint=card.fingerprint,
             embedder_fingerprint=self._embedder.fingerprint,
             generation=domain.generation.manifest.generation,
-            draft=draft,
+            draft=outcome.draft,
         )
         yield DoneEvent(
             answer=Answer(
                 text=text or ABSTAINED,
                 abstained=not text,
                 reason=reason,
-                basis=basis if text else "none",
+                basis=outcome.basis if text else "none",
                 language=language,
                 citations=citations,
+                options=outcome.options,
                 passages=tuple(found),
                 trace=trace,
             )
@@ -185,7 +195,7 @@ class Pipeline:
         self._check(question)
         domain = self._domains.get(question.domain)
         filters.check(question.filter, domain.generation.manifest.fields)
-        return self._search(domain, standalone(question.text, question.earlier), question, _Clock(), mode=mode)
+        return self._search(domain, standalone(question.text, question.earlier), question, StageClock(), mode=mode)
 
     def document(self, domain: str, document_id: str) -> Document | None:
         """A stored document with its whole text, or None."""
@@ -225,9 +235,12 @@ class Pipeline:
                 f"the question has {len(question.text)} characters, at most {self._limits.max_question_chars} are "
                 "answered: ask something shorter"
             )
+        options = [option.strip().casefold() for option in question.options]
+        if options and (len(options) < 2 or not all(options) or len(set(options)) < len(options)):
+            raise InvalidQuestion("options must be two or more different texts, none of them empty: to choose between")
 
     def _search(
-        self, domain: OpenDomain, text: str, question: Question, clock: _Clock, *, mode: RetrievalMode | None = None
+        self, domain: OpenDomain, text: str, question: Question, clock: StageClock, *, mode: RetrievalMode | None = None
     ) -> list[Passage]:
         vector = self._embedder.embed([text])[0]
         clock.lap("embed")
@@ -241,13 +254,14 @@ class Pipeline:
         clock.lap("search")
         return found
 
-    def _budget(self, question: str) -> int:
+    def _budget(self, question: str, options: tuple[str, ...]) -> int:
         """Tokens for passages: as set, and never more than the model's context leaves beside question and answer.
 
         Raises InvalidQuestion when the question alone leaves no room for them.
         """
-        taken = self._model.prompt_tokens(answer_messages(question, ()))
-        left = self._model.card.context_tokens - taken - self._limits.max_tokens
+        taken = self._model.prompt_tokens(answer_messages(question, (), options=options))
+        longest = max(self._model.count_tokens(options)) if options else self._limits.max_tokens
+        left = self._model.card.context_tokens - taken - longest
         if left < MIN_CONTEXT_TOKENS:
             raise InvalidQuestion(
                 f"the question and its instructions take {taken} of the model's {self._model.card.context_tokens} "
@@ -255,13 +269,60 @@ class Pipeline:
             )
         return min(self._limits.context_tokens, left)
 
+    def _write(self, messages: tuple[Message, ...], cancelled: Callable[[], bool] | None) -> Iterator[Piece]:
+        """The model's own words to a prompt."""
+        return self._model.generate(self._prompt(messages), cancelled=cancelled)
+
+    def _prompt(self, messages: tuple[Message, ...]) -> Prompt:
+        return Prompt(
+            messages=messages,
+            max_tokens=self._limits.max_tokens,
+            temperature=self._limits.temperature,
+            seed=self._limits.seed,
+            stop=("\n",),
+            timeout_seconds=self._limits.timeout_seconds,
+        )
+
+    def _choose(
+        self,
+        question: Question,
+        searched: str,
+        found: list[Passage],
+        sentences: list[reading.Sentence],
+        used: list[Passage],
+        *,
+        relevant: bool,
+        cancelled: Callable[[], bool] | None,
+    ) -> _Outcome:
+        """The option that the passages speak for, cited with the sentence that does so most."""
+        options = question.options
+        if not relevant:
+            return _Outcome(grounding.Verdict("", (), _silent(found)), "option")
+        gains = None
+        messages = answer_messages(searched, used, options=options)
+        if used and self._model.card.scores and self._limits.likelihood_weight:
+            bare = answer_messages(searched, (), options=options)
+            briefed, prior = (
+                self._model.score(self._prompt(prompt), options, cancelled=cancelled) for prompt in (messages, bare)
+            )
+            gains = [told.mean - known.mean for told, known in zip(briefed, prior, strict=True)]
+        weighed = choosing.weigh(searched, options, sentences, gains=gains, gain_weight=self._limits.likelihood_weight)
+        best = max(weighed, key=lambda option: option.score)
+        at = best.sentence
+        return _Outcome(
+            grounding.option(best.option, searched, at.passage, at.start, at.end),
+            "option",
+            draft=best.option,
+            last=Piece(text="", prompt_tokens=self._model.prompt_tokens(messages) if gains else 0),
+            options=tuple(OptionScore(option=w.option, score=round(w.score, 6)) for w in weighed),
+        )
+
     def _judge(
         self, draft: str, question: str, found: list[Passage], sentences: list[reading.Sentence], *, relevant: bool
-    ) -> tuple[grounding.Verdict, Literal["model", "quote"]]:
+    ) -> _Outcome:
         """What stands: the model's words where the best passages support them, else the best sentence itself."""
         if not relevant:
-            reason = "nothing in this domain speaks to the question" if found else "nothing was found in this domain"
-            return grounding.Verdict("", (), reason), "quote"
+            return _Outcome(grounding.Verdict("", (), _silent(found)), "quote")
         best = sentences[:TRUSTED_SENTENCES]
         passages = list(dict.fromkeys((s.passage.document_id, s.passage.start) for s in best))
         verdict = grounding.check(
@@ -279,8 +340,8 @@ class Pipeline:
             for s in best
         )
         if near:
-            return verdict, "model"
-        return grounding.quote(best[0].passage, best[0].start, best[0].end), "quote"
+            return _Outcome(verdict, "model")
+        return _Outcome(grounding.quote(best[0].passage, best[0].start, best[0].end), "quote")
 
     def _verified(self, domain: OpenDomain, citations: tuple[Citation, ...]) -> Iterator[Citation]:
         """Only citations whose quote stands in the stored text, exactly there."""
@@ -317,22 +378,8 @@ class Pipeline:
         )
 
 
-class _Clock:
-    """Wall time of named stages, one after the other."""
-
-    def __init__(self) -> None:
-        self._last = time.perf_counter()
-        self._stages: dict[str, float] = {}
-
-    def lap(self, stage: str) -> None:
-        """The time since the last lap belongs to `stage`."""
-        now = time.perf_counter()
-        self._stages[stage] = self._stages.get(stage, 0.0) + (now - self._last) * 1000
-        self._last = now
-
-    def timings(self) -> tuple[StageTiming, ...]:
-        """What was measured, in order, in milliseconds."""
-        return tuple(StageTiming(stage=name, milliseconds=round(ms, 3)) for name, ms in self._stages.items())
+def _silent(found: list[Passage]) -> str:
+    return "nothing in this domain speaks to the question" if found else "nothing was found in this domain"
 
 
 def _reason(reason: str, language: str) -> str:

@@ -21,10 +21,11 @@ def load(name: str) -> str:
     return files("rag").joinpath("prompts", f"{name}.md").read_text("utf-8").rstrip("\n")
 
 
-def answer_messages(question: str, passages: Sequence[Passage]) -> tuple[Message, ...]:
-    """The chat prompt of a grounded answer: the rule, then passages with their titles, then the question."""
+def answer_messages(question: str, passages: Sequence[Passage], *, options: Sequence[str] = ()) -> tuple[Message, ...]:
+    """The chat prompt of a grounded answer: the rule, then passages with their titles, then question and options."""
     shown = [f"{heading_line(passage)}\n{passage.text}" for passage in passages]
-    content = "\n\n".join([*shown, f"Question: {question}\nAnswer:"])
+    asked = [f"Question: {question}", *([f"Options: {'; '.join(options)}"] if options else []), "Answer:"]
+    content = "\n\n".join([*shown, "\n".join(asked)])
     return (Message(role="system", content=load("answer")), Message(role="user", content=content))
 
 

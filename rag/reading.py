@@ -34,7 +34,14 @@ class Sentence:
     passage: Passage
     start: int
     end: int
-    score: float
+    cosine: float
+    coverage: float
+    """share of the question's weighted words in the sentence, its title and headings, in [0, 1]"""
+
+    @property
+    def score(self) -> float:
+        """What sentences are ranked by."""
+        return self.cosine + COVERAGE_WEIGHT * self.coverage
 
 
 def rank(question: str, passages: Sequence[Passage], embedder: Embedder) -> list[Sentence]:
@@ -52,7 +59,7 @@ def rank(question: str, passages: Sequence[Passage], embedder: Embedder) -> list
     vectors = embedder.embed([question, *texts])
     cosines = vectors[1:] @ vectors[0]
     ranked = [
-        Sentence(passage, start, end, float(cosines[i]) + COVERAGE_WEIGHT * coverage(asked, frozenset(words(texts[i]))))
+        Sentence(passage, start, end, float(cosines[i]), coverage(asked, frozenset(words(texts[i]))))
         for i, (passage, start, end) in enumerate(spans)
     ]
     return sorted(ranked, key=lambda sentence: -sentence.score)

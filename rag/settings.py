@@ -109,6 +109,9 @@ class AnswerSettings(Section):
     seed: int = Field(0, ge=0, description="for temperatures above 0")
     min_support: float = Field(0.6, gt=0, le=1, description="least support of a claim that gets a citation")
     min_coverage: float = Field(0.5, ge=0, le=1, description="least share of the question that a cited passage covers")
+    likelihood_weight: float = Field(
+        0.02, ge=0, le=10, description="what the model's likelihood counts among given options, beside the passages"
+    )
     max_question_chars: int = Field(4000, ge=16, description="a longer question is refused")
 
 

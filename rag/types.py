@@ -147,6 +147,7 @@ class Question(Value):
     earlier: tuple[Turn, ...] = ()
     filter: Filter = Filter()
     max_passages: PositiveInt | None = Field(default=None, le=50, description="passages retrieved; default by setting")
+    options: tuple[str, ...] = Field(default=(), description="answers to choose from; none: the answer is free")
 
 
 class Citation(Value):
@@ -186,17 +187,26 @@ class Trace(Value):
     draft: str = Field(description="the model's own words before they were checked")
 
 
+class OptionScore(Value):
+    """One of the given options, and how much speaks for it."""
+
+    option: str
+    score: float = Field(description="what the passages and the model say for it; comparable within one question")
+
+
 class Answer(Value):
     """The final, checked answer."""
 
     text: str
     abstained: bool
     reason: str = Field(description="why it abstained, or empty")
-    basis: Literal["model", "quote", "none"] = Field(
-        default="none", description="whose words the text is: the model's, checked; a document's, verbatim; none"
+    basis: Literal["model", "quote", "option", "none"] = Field(
+        default="none",
+        description="whose words the text is: the model's, checked; a document's, verbatim; the chosen option; none",
     )
     language: str = Field(description="ISO 639-1 code the question was taken to be in, 'und' if unknown")
     citations: tuple[Citation, ...]
+    options: tuple[OptionScore, ...] = Field(default=(), description="every given option, in the order given")
     passages: tuple[Passage, ...] = Field(description="what was retrieved, best first")
     trace: Trace
 

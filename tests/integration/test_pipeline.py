@@ -43,6 +43,7 @@ LIMITS = Limits(
     min_coverage=0.4,
     sentences=6,
     min_relevance=0.5,
+    likelihood_weight=0.02,
     max_question_chars=4000,
     timeout_seconds=30,
 )
@@ -208,3 +209,41 @@ def test_a_question_in_another_language_gets_exact_words_or_an_abstention_that_n
     assert answer.language == "de"
     assert answer.abstained
     assert "German" in answer.reason
+
+
+def test_of_given_options_the_one_that_the_documents_hold_is_chosen_and_cited(build: Build) -> None:
+    pipeline = build(lambda _: "")
+    options = ("4.5 bar", "6.5 bar", "seven")
+    question = Question(text="At what pressure does the relief valve open?", domain="plant", options=options)
+    events = list(pipeline.stream(question))
+    assert not any(isinstance(event, TokenEvent) for event in events)
+    answer = pipeline.answer(question)
+    assert (answer.text, answer.basis, answer.abstained) == ("6.5 bar", "option", False)
+    assert "opens at 6.5 bar" in answer.citations[0].quote
+    assert answer.citations[0].claim == "6.5 bar"
+    assert answer.citations[0].support == 1.0
+    assert tuple(score.option for score in answer.options) == options
+    assert max(answer.options, key=lambda score: score.score).option == "6.5 bar"
+
+
+def test_options_are_hidden_from_retrieval(build: Build) -> None:
+    pipeline = build(lambda _: "")
+    asked = "When does the north gate open?"
+    free, chosen = (
+        pipeline.answer(Question(text=asked, domain="plant", options=options))
+        for options in ((), ("relief valve of pump P-214", "six in the morning"))
+    )
+    assert free.passages == chosen.passages
+    assert chosen.text == "six in the morning"
+
+
+def test_options_with_nothing_to_go_by_abstain(build: Build) -> None:
+    answer = build(lambda _: "").answer(Question(text="Who discovered penicillin?", domain="plant", options=("A", "B")))
+    assert answer.abstained
+    assert answer.reason == "nothing in this domain speaks to the question"
+
+
+@pytest.mark.parametrize("options", [("one",), ("yes", " "), ("Yes", "yes ")])
+def test_options_that_leave_no_choice_are_refused(build: Build, options: tuple[str, ...]) -> None:
+    with pytest.raises(InvalidQuestion, match="two or more different texts"):
+        build(lambda _: "").answer(Question(text="Is it?", domain="plant", options=options))

@@ -1,0 +1,111 @@
+"""Which of the given options the passages speak for: words of the passages decide, likelihood breaks ties. Pure.
+
+An option of words scores what the best sentence gives it: the share of the option's words that the sentence (with its
+title and headings) holds, plus half the sentence's cosine and half its coverage of the question: a sentence that says
+the option but speaks of something else proves little. A yes-or-no question has no words to look for: there the share
+of the best sentences that negate speaks for "no" and the rest for "yes"; "maybe" gets nothing. The model's likelihood
+of each option, less what it gives the same option without the passages (its prior; Holtzman et al. 2021,
+https://aclanthology.org/2021.emnlp-main.564), counts a little: docs/experiments.md says how little, and why.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rag.grounding import coverage
+from rag.lexical import content_words, words
+from rag.prompt import heading_line
+from rag.reading import Sentence
+
+ABOUT_WEIGHT = 0.5
+"""What cosine and coverage each count beside the share of an option's words (docs/experiments.md)."""
+
+POLAR_SENTENCES = 3
+"""Best sentences that are looked at for a negation; two of three say no."""
+
+AFFIRMATIVE = frozenset({"yes", "true", "correct"})
+NEGATIVE = frozenset({"no", "false", "incorrect"})
+UNDECIDED = frozenset({"maybe", "uncertain", "unclear", "unknown", "undecided", "perhaps", "possibly"})
+
+NEGATION = re.compile(
+    r"\b(?:not|no|without|lack\w*|neither|nor|fail\w*|absence|insufficient|unlikely|negative|cannot|unable|none)\b"
+    r"|n['’]t\b",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """An option, what speaks for it, and the sentence that does so most; score is comparable within one question."""
+
+    option: str
+    score: float
+    sentence: Sentence
+
+
+def weigh(
+    question: str,
+    options: Sequence[str],
+    sentences: Sequence[Sentence],
+    *,
+    gains: Sequence[float] | None = None,
+    gain_weight: float = 0.0,
+) -> list[Weighed]:
+    """Every option with its score, in the order given.
+
+    sentences: of the passages, best first, at least one
+    gains: mean log-likelihood a token of each option, less that without passages; None where the model tells none
+    gain_weight: what one standard deviation of the gains, over the options, counts
+    """
+    weighed = _polar(question, options, sentences) or [_worded(option, sentences) for option in options]
+    if gains is None or gain_weight == 0.0:
+        return weighed
+    spread = np.asarray(gains, np.float64)
+    deviation = float(spread.std())
+    if deviation < 1e-9:
+        return weighed
+    extra = gain_weight * (spread - spread.mean()) / deviation
+    return [Weighed(w.option, w.score + float(extra[i]), w.sentence) for i, w in enumerate(weighed)]
+
+
+def is_polar(options: Sequence[str]) -> bool:
+    """Whether the options are a yes and a no, and at most a maybe beside them."""
+    said = [option.strip().casefold() for option in options]
+    yes, no = (sum(word in kind for word in said) for kind in (AFFIRMATIVE, NEGATIVE))
+    return yes == no == 1 and all(word in AFFIRMATIVE | NEGATIVE | UNDECIDED for word in said)
+
+
+def _worded(option: str, sentences: Sequence[Sentence]) -> Weighed:
+    told = content_words(option) or words(option)
+
+    def speaks(sentence: Sentence) -> float:
+        passage = sentence.passage
+        held = frozenset(words(f"{heading_line(passage)}\n{passage.text[sentence.start : sentence.end]}"))
+        share = coverage(told, held) if told else 0.0
+        return share + ABOUT_WEIGHT * (sentence.cosine + sentence.coverage)
+
+    scores = [speaks(sentence) for sentence in sentences]
+    best = int(np.argmax(scores))
+    return Weighed(option, scores[best], sentences[best])
+
+
+def _polar(question: str, options: Sequence[str], sentences: Sequence[Sentence]) -> list[Weighed]:
+    if not is_polar(options):
+        return []
+    best = sentences[:POLAR_SENTENCES]
+    asked = bool(NEGATION.search(question))  # "is it not safe?": a sentence that negates says yes
+    against = [s for s in best if bool(NEGATION.search(s.passage.text[s.start : s.end])) != asked]
+    agreeing = [s for s in best if s not in against]
+    share = len(against) / len(best)
+
+    def one(option: str) -> Weighed:
+        word = option.strip().casefold()
+        if word in NEGATIVE:
+            return Weighed(option, share, (against or best)[0])
+        return Weighed(option, 1.0 - share if word in AFFIRMATIVE else 0.0, (agreeing or best)[0])
+
+    return [one(option) for option in options]
