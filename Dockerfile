@@ -35,6 +35,7 @@ COPY rag rag
 COPY ingest ingest
 COPY api api
 COPY evaluation evaluation
+COPY tuning tuning
 RUN /opt/understudy/bin/pip install --no-deps .
 
 # --- run: no compiler, no root -------------------------------------------------------------------

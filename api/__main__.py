@@ -60,6 +60,12 @@ def _models() -> typer.Typer:
     return door
 
 
+def _tune() -> typer.Typer:
+    from tuning.cli import app as door
+
+    return door
+
+
 class Doors(TyperGroup):
     """The commands here and those of the other doors that are installed."""
 
@@ -72,6 +78,8 @@ class Doors(TyperGroup):
             self.add_command(
                 Mounted("evaluate", _evaluate, "Compare the small model with a large one; write a report.")
             )
+        if find_spec("tuning"):
+            self.add_command(Mounted("tune", _tune, "Tune a small adapter to your questions or documents."))
         if find_spec("api.models_cli"):
             self.add_command(Mounted("models", _models, "List, pull and verify language models."))
 

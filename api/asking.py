@@ -39,6 +39,8 @@ def ask_all(
             question = Question(text=text, domain=domain, max_passages=passages, options=tuple(options))
             answer = _ask(pipeline, question, live=not as_json and sys.stdout.isatty())
             abstained |= answer.abstained
+            if answer.warning:
+                sys.stderr.write(f"understudy: {answer.warning}\n")
             if as_json:
                 sys.stdout.write(json.dumps({"question": text} | answer.model_dump(mode="json")) + "\n")
             else:
@@ -50,6 +52,7 @@ def ask_all(
 def render(question: str, answer: Answer) -> str:
     """The answer for a reader: text, citations or closest passages, time per stage."""
     lines = [f"Q: {_line(question)}", f"A: {_line(answer.text)}"]
+    lines += _trusted(answer)
     lines += [f"   {score.score:5.2f}  {_line(score.option)}" for score in answer.options]
     if answer.abstained:
         lines[1] += f" ({_line(answer.reason)})" if answer.reason else ""
@@ -62,6 +65,13 @@ def render(question: str, answer: Answer) -> str:
     total = sum(timing.milliseconds for timing in answer.trace.timings)
     lines.append(f"   {total:.0f} ms: {stages}")
     return "\n".join(lines) + "\n"
+
+
+def _trusted(answer: Answer) -> list[str]:
+    """The words that answer within the sentence, and how far to trust them."""
+    said = [_line(answer.trace.draft)] if answer.basis == "span" else []
+    said += [] if answer.confidence is None else [f"confidence {answer.confidence:.0%}"]
+    return [f"   » {' · '.join(said)}"] if said else []
 
 
 def _closest(passage: Passage) -> str:

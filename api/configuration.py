@@ -58,5 +58,7 @@ def _plain(value: object, *, absolute: bool = False) -> str | int | float | bool
             return str(value.absolute() if absolute else value)
         case str() | int() | float():
             return value
+        case dict():
+            return json.dumps(value)
         case _:
             raise TypeError(f"{value!r} is no plain value of a setting")

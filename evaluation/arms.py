@@ -72,7 +72,9 @@ class _Arms:
             arm=arm,
             text=options.get(text, text),
             abstained=answer.abstained,
-            confidence=_best(answer.passages),
+            confidence=_best(answer.passages) if answer.confidence is None else answer.confidence,
+            basis=answer.basis,
+            signals=answer.trace.signals,
             passages=found_passages(answer.passages),
             citations=tuple(
                 Cited(document_id=c.document_id, start=c.char_start, end=c.char_end, quote=c.quote, claim=c.claim)

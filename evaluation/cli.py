@@ -81,6 +81,9 @@ def run(
     min_accuracy: MinAccuracy = None,
     max_accuracy_loss: MaxLoss = 0.05,
     min_speedup: MinSpeedup = None,
+    only: Annotated[
+        Path | None, typer.Option("--only", help="A file of question ids, one a line: nothing else is asked.")
+    ] = None,
     no_texts: NoTexts = False,
     as_json: Json = False,
 ) -> None:
@@ -107,9 +110,59 @@ def run(
                 seed=seed,
                 margin=margin,
                 live=live,
+                only=frozenset(only.read_text("utf-8").split()) if only else None,
                 progress=progress,
             )
         _report(out, suite, prices, threshold, no_texts=no_texts, as_json=as_json)
+
+
+@app.command()
+def calibrate(
+    folder: Annotated[
+        Path, typer.Argument(help="A run made with UNDERSTUDY_ANSWER__MIN_CONFIDENCE=0; it is fitted on.")
+    ],
+    *,
+    against: Annotated[
+        Path | None, typer.Option("--check", help="Another such run, of other questions, to check the fit on.")
+    ] = None,
+    max_refused: Annotated[
+        float, typer.Option(min=0.0, max=0.9, help="Most answerable questions that may be refused, as a share.")
+    ] = 0.08,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Write here, for any domain; default: beside the one asked."),
+    ] = None,
+    suite: SuiteOption = None,
+    as_json: Json = False,
+) -> None:
+    """Fit how far answers can be trusted, and from where on they are not given. Asks no model."""
+    from evaluation.calibrating import check, fit
+    from evaluation.finished import read_run
+    from evaluation.judge import shipped_judge
+    from evaluation.running import current_weights
+    from rag.build import open_catalog
+    from rag.settings import load
+
+    with _refusals():
+        run, judge = read_run(folder, suite), shipped_judge()
+        fitted = fit(run, judge, max_refused=max_refused, weights=current_weights(run), for_any_domain=out is not None)
+        if against:
+            fitted = fitted.model_copy(update={"checked": check(fitted, read_run(against, suite), judge)})
+        path = out or open_catalog(load()).calibration_path(run.declared.domain)
+        path.write_text(fitted.model_dump_json(indent=1) + "\n", "utf-8")
+    if as_json:
+        typer.echo(fitted.model_dump_json(indent=1))
+        return
+    typer.echo(f"fitted on {fitted.n} answers of {fitted.suite}: {', '.join(fitted.fits)}; wrote {path}")
+    if fitted.checked:
+        seen = fitted.checked
+        typer.echo(
+            f"checked: refuses {seen.refused:.1%} of {seen.answerable} answerable and {seen.refused_out_of_corpus:.1%} "
+            f"of {seen.out_of_corpus} out-of-corpus questions; {seen.accuracy_of_given:.1%} of what it gives is right; "
+            f"calibration error {seen.calibration_error * 100:.1f} points"
+        )
+    else:
+        typer.echo("not checked on other questions: --check RUN does")
 
 
 @app.command()

@@ -48,7 +48,11 @@ class Record(Value):
     arm: str
     text: str = Field(description="the answer's words; for options the generated words, for a refusal what was said")
     abstained: bool = False
-    confidence: float | None = Field(default=None, description="orders answers of one arm; not a probability")
+    confidence: float | None = Field(
+        default=None, description="orders answers of one arm; a probability where one was calibrated"
+    )
+    basis: str = Field(default="", description="whose words the answer is; see rag.types.Answer")
+    signals: dict[str, float] = Field(default_factory=dict, description="what a confidence can be fitted on")
     passages: tuple[Found, ...] = ()
     citations: tuple[Cited, ...] = ()
     prompt_sha256: str = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -14,17 +15,21 @@ from pydantic import SecretStr
 
 from evaluation.arms import Answering, runners
 from evaluation.cost import SHIPPED, load_prices
+from evaluation.finished import Finished
 from evaluation.live import ARMS, LiveModel, Recording, recorded_model
 from evaluation.machine import commit, hardware
 from evaluation.records import Declared, Records
 from evaluation.sampling import fingerprint, sample
 from evaluation.suites import Suite, SuiteQuestion
 from rag.errors import InvalidCorpus, InvalidSettings
+from rag.prompt import seen_hash
 from rag.settings import load
 
 if TYPE_CHECKING:
     from rag.pipeline import Pipeline
     from rag.protocols import LanguageModel
+
+log = logging.getLogger("understudy")
 
 HERE = ("slm", "slm+rag", "slm+gold", "overlap")
 """Arms that answer here; `evaluation.live` asks a large model, recorded ones and `majority` come with the suite."""
@@ -144,11 +149,16 @@ def ask(
     margin: float | None,
     live: Live,
     progress: Callable[[str, int, int], None],
+    only: frozenset[str] | None = None,
 ) -> None:
-    """Run arms over a suite into a folder, with the pipeline and the large model that are named. Raises RagError."""
+    """Run arms over a suite into a folder, with the pipeline and the large model that are named. Raises RagError.
+
+    only: ids of the questions to ask. A question that an adapter in force was trained on is never asked, nor one that
+    it was chosen by unless `only` names it.
+    """
     from rag.build import build_pipeline
 
-    questions = sample(suite, limit=limit, seed=seed)
+    questions = unseen(sample(suite, limit=limit, seed=seed, only=only), checked_too=only is None)
     with ExitStack() as stack:
         pipeline = build_pipeline(load())
         stack.callback(pipeline.close)
@@ -179,6 +189,36 @@ def ask(
                 max_usd=live.max_usd,
             ).runners()
         run(questions, known, stack.enter_context(Records(out, declared)), progress)
+
+
+def unseen(questions: Sequence[SuiteQuestion], *, checked_too: bool) -> tuple[SuiteQuestion, ...]:
+    """The questions that no adapter in force has seen; how many others there were is logged."""
+    from rag.build import adapter_cards
+
+    seen: set[str] = set()
+    for card in adapter_cards(load()):
+        seen.update(card.trained, card.checked if checked_too else ())
+    kept = tuple(question for question in questions if seen_hash(question.question) not in seen)
+    if len(kept) < len(questions):
+        log.warning("%d questions are left out: an adapter in force learned from them", len(questions) - len(kept))
+    return kept
+
+
+def current_weights(run: Finished) -> str:
+    """`ModelCard.weights` of the model in force. Raises InvalidCorpus where it is not the one that was asked."""
+    from rag.build import open_model
+
+    model = open_model(load())
+    try:
+        card = model.card
+    finally:
+        model.close()
+    if card.fingerprint != run.declared.model_fingerprint:
+        raise InvalidCorpus(
+            f"the run in {run.folder} asked another model, adapter or format of weights than the settings name: run "
+            "it again, or set them back"
+        )
+    return card.weights
 
 
 def open_llm(model: str, url: str, key: str) -> LanguageModel:

@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from evaluation.suites import Kind, Suite, SuiteQuestion
 
 
-def sample(suite: Suite, *, limit: int, seed: int) -> tuple[SuiteQuestion, ...]:
+def sample(suite: Suite, *, limit: int, seed: int, only: frozenset[str] | None = None) -> tuple[SuiteQuestion, ...]:
     """At most `limit` proper questions (0: all), drawn by seed and in the suite's order, options shuffled once.
+
+    only: ids of the questions that may be drawn.
 
     Recorded answers are judged against the suite's own order; `shuffled` ones are for the arms that answer here.
     """
-    questions = suite.used()
+    questions = tuple(q for q in suite.used() if only is None or q.id in only)
     if limit and limit < len(questions):
         kept = set(random.Random(seed).sample(range(len(questions)), limit))  # noqa: S311  # a repeatable draw, no secret
         questions = tuple(question for place, question in enumerate(questions) if place in kept)

@@ -14,14 +14,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rag.answering import Limits
 from rag.catalog import Catalog, Generation
+from rag.documents import DocumentStore
 from rag.errors import IncompatibleIndex, RagError
-from rag.pipeline import Limits, Pipeline
+from rag.pipeline import Pipeline
 from rag.protocols import Embedder, Index, LanguageModel
 from rag.settings import Settings, load
-from rag.types import RetrievalMode
+from rag.types import Document, RetrievalMode
 
 if TYPE_CHECKING:
+    from rag.adapters.lora_files import Card
     from rag.adapters.model_files import ModelEntry, ModelFile, Verification
 
 
@@ -93,6 +96,15 @@ def open_index(settings: Settings, generation: Generation, *, create: bool) -> I
     )
 
 
+def open_documents(settings: Settings, domain: str) -> list[Document]:
+    """Every stored document of a domain. Raises UnknownDomain."""
+    store = DocumentStore(open_catalog(settings).live(domain).documents_path, writable=False)
+    try:
+        return [found for summary in store.summaries() if (found := store.get(summary.id)) is not None]
+    finally:
+        store.close()
+
+
 def delete_domain(settings: Settings, domain: str) -> None:
     """Remove a domain for good: its files, and its collections on a server. Raises IndexLocked while it is open."""
     catalog = open_catalog(settings)
@@ -120,17 +132,21 @@ def open_model(settings: Settings) -> LanguageModel:
             timeout_seconds=settings.model.timeout_seconds,
             retries=settings.model.retries,
         )
+    from rag.adapters import lora_files
     from rag.adapters.llama_model import LlamaModel
-    from rag.adapters.model_files import resolve
     from rag.engine.weights import choose
 
     cache = settings.data.directory / "models"
-    file = resolve(settings.model.name, cache=cache, template=settings.model.template)
+    file = model_file(settings)
     threads = settings.model.threads or len(os.sched_getaffinity(0))
     weights = choose(
         file.path, file.sha256, cache / "weights", wanted=settings.model.weights_format, threads=threads, tell=_tell
     )
-    parts = ("llama/1", file.sha256, weights.format, file.template, version("llama-cpp-python"))
+    adapters = lora_files.resolve(
+        settings.model.adapter, settings.model.adapters, model=file.path, model_sha256=file.sha256, cache=cache
+    )
+    loaded = lora_files.fingerprint(adapters, cache)
+    parts = ("llama/2", file.sha256, weights.format, file.template, version("llama-cpp-python"), *loaded)
     return LlamaModel(
         Path(weights.path),
         name=file.name,
@@ -142,7 +158,31 @@ def open_model(settings: Settings) -> LanguageModel:
         fingerprint=hashlib.sha256("\x1f".join(parts).encode()).hexdigest(),
         licence=file.licence,
         weights_format=weights.format,
+        weights=hashlib.sha256("\x1f".join((file.sha256, *loaded)).encode()).hexdigest(),
+        adapters=adapters.files,
+        adapter_of=adapters.of,
     )
+
+
+def model_file(settings: Settings) -> ModelFile:
+    """The verified GGUF that the settings name, and how it is spoken to. Raises ModelUnavailable, InvalidSettings."""
+    from rag.adapters.model_files import resolve
+
+    return resolve(settings.model.name, cache=settings.data.directory / "models", template=settings.model.template)
+
+
+def adapter_cards(settings: Settings) -> list[Card]:
+    """The cards of the adapters in force, for those that must not ask what was learned from."""
+    if settings.model.provider != "llama":
+        return []
+    from rag.adapters import lora_files
+
+    cache = settings.data.directory / "models"
+    file = model_file(settings)
+    adapters = lora_files.resolve(
+        settings.model.adapter, settings.model.adapters, model=file.path, model_sha256=file.sha256, cache=cache
+    )
+    return [card for path in adapters.files.values() if (card := lora_files.card_of(path)) is not None]
 
 
 def list_models(settings: Settings) -> list[ModelEntry]:
@@ -188,10 +228,12 @@ def build_pipeline(settings: Settings) -> Pipeline:
             max_tokens=settings.answer.max_tokens,
             temperature=settings.answer.temperature,
             seed=settings.answer.seed,
+            decoding=settings.answer.decoding,
             min_support=settings.answer.min_support,
             min_coverage=settings.answer.min_coverage,
             sentences=settings.answer.sentences,
             min_relevance=settings.answer.min_relevance,
+            min_confidence=settings.answer.min_confidence,
             likelihood_weight=settings.answer.likelihood_weight,
             max_question_chars=settings.answer.max_question_chars,
             timeout_seconds=settings.model.timeout_seconds,

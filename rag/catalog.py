@@ -101,6 +101,10 @@ class Catalog:
             ) from None
         return self.open(domain, name)
 
+    def calibration_path(self, domain: str) -> Path:
+        """Where the domain's own calibration is, if it has one (rag.calibration)."""
+        return self._root / check_domain_name(domain) / "calibration.json"
+
     def open(self, domain: str, generation: str) -> Generation:
         """A generation by name, live or not."""
         folder = self._root / check_domain_name(domain) / generation

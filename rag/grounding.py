@@ -120,6 +120,20 @@ def option(chosen: str, question: str, passage: Passage, start: int, end: int) -
     return Verdict(chosen, (_citation(chosen, support, _Span(passage, start, end, held, held, 1)),), "")
 
 
+def span(passage: Passage, sentence: tuple[int, int], chosen: tuple[int, int]) -> Verdict:
+    """A sentence of a passage as the answer, cited with itself, the words that answer marked in it.
+
+    sentence, chosen: start and end in the passage's text
+    """
+    words_chosen = passage.text[slice(*chosen)]
+    cited = _citation(words_chosen, 1.0, _Span(passage, *sentence, frozenset(), frozenset(), 1))
+    focus = (passage.start + chosen[0], passage.start + chosen[1])
+    inside = cited.char_start <= focus[0] and focus[1] <= cited.char_end
+    return Verdict(
+        cited.quote, (cited.model_copy(update={"claim": cited.quote, "focus": focus if inside else None}),), ""
+    )
+
+
 def coverage(question_words: Sequence[str], about: frozenset[str]) -> float:
     """Share of the question's weighted words in a set of words, in [0, 1]; 1 for a question without any."""
     total = sum(_weight(word) for word in question_words)

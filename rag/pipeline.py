@@ -6,16 +6,16 @@ Streamed tokens are provisional; the closing event carries the checked answer, w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
-from rag import choosing, context, filters, grounding, reading
+from rag import calibration, filters
+from rag.answering import Answerer, Brief, Limits, Outcome
 from rag.catalog import Catalog, Generation
 from rag.errors import InvalidQuestion, RagError
 from rag.followup import standalone
 from rag.language import NAMES, detect
 from rag.open_domains import OpenDomain, OpenDomains
-from rag.prompt import answer_messages, fingerprint
+from rag.prompt import fingerprint
 from rag.protocols import Embedder, Index, LanguageModel
 from rag.stages import StageClock
 from rag.types import (
@@ -27,11 +27,8 @@ from rag.types import (
     DoneEvent,
     Event,
     Health,
-    Message,
-    OptionScore,
     Passage,
     Piece,
-    Prompt,
     Question,
     RetrievalEvent,
     RetrievalMode,
@@ -43,42 +40,7 @@ from rag.types import (
 ABSTAINED = "The documents do not answer this question."
 """The text of an answer that abstains; the closest passages stand beside it."""
 
-MIN_CONTEXT_TOKENS = 48
-"""Less than two sentences of a passage is no ground for an answer."""
-
-TRUSTED_SENTENCES = 2
-"""The model's words stand only if they rest on one of so many best sentences: on NQ the best holds the answer for 57%
-of the questions, the best two for 70%, while the default model's own words are right for 35%."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What bounds an answer; the fields are those of the settings' sections retrieval and answer."""
-
-    passages: int
-    mode: RetrievalMode
-    context_tokens: int
-    max_tokens: int
-    temperature: float
-    seed: int
-    min_support: float
-    min_coverage: float
-    sentences: int
-    min_relevance: float
-    likelihood_weight: float
-    max_question_chars: int
-    timeout_seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    """What became of a question, before its citations are compared with the stored text."""
-
-    verdict: grounding.Verdict
-    basis: Literal["model", "quote", "option"]
-    draft: str = ""
-    last: Piece | None = None
-    options: tuple[OptionScore, ...] = ()
+UNSURE = "what the passages say is too unsure an answer"
 
 
 class Pipeline:
@@ -98,6 +60,7 @@ class Pipeline:
         self._embedder = embedder
         self._model = model
         self._limits = limits
+        self._answerer = Answerer(embedder, model, limits)
         self._domains = OpenDomains(catalog, embedder, open_index)
 
     @property
@@ -129,34 +92,40 @@ class Pipeline:
         domain = self._domains.get(question.domain)
         filters.check(question.filter, domain.generation.manifest.fields)
         searched = standalone(question.text, question.earlier)
-        budget = self._budget(searched, question.options)
+        budget = self._answerer.budget(searched, question.options)
         clock.lap("prepare")
         found = self._search(domain, searched, question, clock)
         yield RetrievalEvent(standalone_question=searched, passages=tuple(found))
-        sentences = reading.rank(searched, found, self._embedder)
-        relevant = bool(sentences) and sentences[0].score >= self._limits.min_relevance
-        clock.lap("read")
-        chosen = reading.excerpts(sentences[: self._limits.sentences]) if relevant else []
-        used = context.fit(chosen, budget=budget, count_tokens=self._model.count_tokens)
-        messages = answer_messages(searched, used, options=question.options)
-        clock.lap("context")
+        brief = self._answerer.brief(
+            searched, question.domain, found, options=question.options, budget=budget, clock=clock
+        )
         if question.options:
-            outcome = self._choose(question, searched, found, sentences, used, relevant=relevant, cancelled=cancelled)
+            outcome = self._answerer.choose(question.options, brief, cancelled)
             clock.lap("choose")
+        elif self._answerer.extracts(searched):
+            outcome = self._answerer.extract(brief, cancelled)
+            if outcome.draft:
+                yield TokenEvent(text=outcome.draft)
+            clock.lap("extract")
         else:
             draft, last = "", None
-            for piece in self._write(messages, cancelled) if used else ():
+            for piece in self._answerer.write(brief, cancelled):
                 draft += piece.text
                 last = piece
                 if piece.text:
                     yield TokenEvent(text=piece.text)
             clock.lap("generate")
-            outcome = self._judge(draft, searched, found, sentences, relevant=relevant)
-            outcome = replace(outcome, draft=draft, last=last)
-        citations = tuple(self._verified(domain, outcome.verdict.citations))
+            outcome = replace(
+                self._answerer.judge(draft, brief),
+                prompt_tokens=_count(last, "prompt_tokens"),
+                completion_tokens=_count(last, "completion_tokens"),
+            )
+        confidence, least, warning = self._confidence(domain, outcome)
+        enough = confidence is None or confidence >= least
+        citations = tuple(self._verified(domain, outcome.verdict.citations)) if enough else ()
         text = outcome.verdict.text if citations else ""
         language = detect(question.text)
-        reason = "" if text else _reason(outcome.verdict.reason, language)
+        reason = "" if text else _reason(outcome.verdict.reason if enough else UNSURE, language)
         clock.lap("check")
         for citation in citations:
             yield CitationEvent(citation=citation)
@@ -165,16 +134,17 @@ class Pipeline:
         trace = Trace(
             standalone_question=searched,
             rewritten=searched != question.text,
-            passages_used=len(used),
-            prompt_sha256=fingerprint(messages),
-            prompt_tokens=_count(outcome.last, "prompt_tokens"),
-            completion_tokens=_count(outcome.last, "completion_tokens"),
+            passages_used=len(brief.used),
+            prompt_sha256=fingerprint(brief.messages),
+            prompt_tokens=outcome.prompt_tokens,
+            completion_tokens=outcome.completion_tokens,
             timings=clock.timings(),
             model=card.name,
             model_fingerprint=card.fingerprint,
             embedder_fingerprint=self._embedder.fingerprint,
             generation=domain.generation.manifest.generation,
             draft=outcome.draft,
+            signals={name: round(value, 6) for name, value in outcome.signals.items()},
         )
         yield DoneEvent(
             answer=Answer(
@@ -182,12 +152,27 @@ class Pipeline:
                 abstained=not text,
                 reason=reason,
                 basis=outcome.basis if text else "none",
+                confidence=confidence,
+                warning=warning,
                 language=language,
                 citations=citations,
                 options=outcome.options,
                 passages=tuple(found),
                 trace=trace,
             )
+        )
+
+    def brief(self, question: Question) -> Brief:
+        """What the model would be shown, without asking it. Raises what `stream` raises."""
+        clock = StageClock()
+        self._check(question)
+        domain = self._domains.get(question.domain)
+        filters.check(question.filter, domain.generation.manifest.fields)
+        searched = standalone(question.text, question.earlier)
+        budget = self._answerer.budget(searched, question.options)
+        found = self._search(domain, searched, question, clock)
+        return self._answerer.brief(
+            searched, question.domain, found, options=question.options, budget=budget, clock=clock
         )
 
     def passages(self, question: Question, *, mode: RetrievalMode | None = None) -> list[Passage]:
@@ -254,94 +239,20 @@ class Pipeline:
         clock.lap("search")
         return found
 
-    def _budget(self, question: str, options: tuple[str, ...]) -> int:
-        """Tokens for passages: as set, and never more than the model's context leaves beside question and answer.
-
-        Raises InvalidQuestion when the question alone leaves no room for them.
-        """
-        taken = self._model.prompt_tokens(answer_messages(question, (), options=options))
-        longest = max(self._model.count_tokens(options)) if options else self._limits.max_tokens
-        left = self._model.card.context_tokens - taken - longest
-        if left < MIN_CONTEXT_TOKENS:
-            raise InvalidQuestion(
-                f"the question and its instructions take {taken} of the model's {self._model.card.context_tokens} "
-                "tokens, which leaves no room for passages: ask something shorter"
-            )
-        return min(self._limits.context_tokens, left)
-
-    def _write(self, messages: tuple[Message, ...], cancelled: Callable[[], bool] | None) -> Iterator[Piece]:
-        """The model's own words to a prompt."""
-        return self._model.generate(self._prompt(messages), cancelled=cancelled)
-
-    def _prompt(self, messages: tuple[Message, ...]) -> Prompt:
-        return Prompt(
-            messages=messages,
-            max_tokens=self._limits.max_tokens,
-            temperature=self._limits.temperature,
-            seed=self._limits.seed,
-            stop=("\n",),
-            timeout_seconds=self._limits.timeout_seconds,
+    def _confidence(self, domain: OpenDomain, outcome: Outcome) -> tuple[float | None, float, str]:
+        """The confidence, the least one that is given, and why both are a guess here; None where nothing was fitted."""
+        manifest = domain.generation.manifest
+        fitted = calibration.read(self._catalog.calibration_path(manifest.domain)) or calibration.shipped()
+        fit = fitted.fits.get(outcome.basis) if fitted else None
+        if fitted is None or fit is None or not outcome.signals:
+            return None, 0.0, ""
+        least = fit.threshold if self._limits.min_confidence < 0 else self._limits.min_confidence
+        warning = fitted.stale(
+            weights=self._model.card.weights,
+            embedder=self._embedder.fingerprint,
+            generation=manifest.generation,
         )
-
-    def _choose(
-        self,
-        question: Question,
-        searched: str,
-        found: list[Passage],
-        sentences: list[reading.Sentence],
-        used: list[Passage],
-        *,
-        relevant: bool,
-        cancelled: Callable[[], bool] | None,
-    ) -> _Outcome:
-        """The option that the passages speak for, cited with the sentence that does so most."""
-        options = question.options
-        if not relevant:
-            return _Outcome(grounding.Verdict("", (), _silent(found)), "option")
-        gains = None
-        messages = answer_messages(searched, used, options=options)
-        if used and self._model.card.scores and self._limits.likelihood_weight:
-            bare = answer_messages(searched, (), options=options)
-            briefed, prior = (
-                self._model.score(self._prompt(prompt), options, cancelled=cancelled) for prompt in (messages, bare)
-            )
-            gains = [told.mean - known.mean for told, known in zip(briefed, prior, strict=True)]
-        weighed = choosing.weigh(searched, options, sentences, gains=gains, gain_weight=self._limits.likelihood_weight)
-        best = max(weighed, key=lambda option: option.score)
-        at = best.sentence
-        return _Outcome(
-            grounding.option(best.option, searched, at.passage, at.start, at.end),
-            "option",
-            draft=best.option,
-            last=Piece(text="", prompt_tokens=self._model.prompt_tokens(messages) if gains else 0),
-            options=tuple(OptionScore(option=w.option, score=round(w.score, 6)) for w in weighed),
-        )
-
-    def _judge(
-        self, draft: str, question: str, found: list[Passage], sentences: list[reading.Sentence], *, relevant: bool
-    ) -> _Outcome:
-        """What stands: the model's words where the best passages support them, else the best sentence itself."""
-        if not relevant:
-            return _Outcome(grounding.Verdict("", (), _silent(found)), "quote")
-        best = sentences[:TRUSTED_SENTENCES]
-        passages = list(dict.fromkeys((s.passage.document_id, s.passage.start) for s in best))
-        verdict = grounding.check(
-            draft,
-            question,
-            [p for p in found if (p.document_id, p.start) in passages],
-            min_support=self._limits.min_support,
-            min_coverage=self._limits.min_coverage,
-        )
-        near = any(
-            citation.document_id == s.passage.document_id
-            and citation.char_start < s.passage.start + s.end
-            and s.passage.start + s.start < citation.char_end
-            for citation in verdict.citations
-            for s in best
-        )
-        if near:
-            return _Outcome(verdict, "model")
-        return _Outcome(grounding.quote(best[0].passage, best[0].start, best[0].end), "quote")
+        return round(fit.confidence(outcome.signals), 6), least, warning
 
     def _verified(self, domain: OpenDomain, citations: tuple[Citation, ...]) -> Iterator[Citation]:
         """Only citations whose quote stands in the stored text, exactly there."""
@@ -376,10 +287,6 @@ class Pipeline:
             compatible=compatible,
             problem=problem,
         )
-
-
-def _silent(found: list[Passage]) -> str:
-    return "nothing in this domain speaks to the question" if found else "nothing was found in this domain"
 
 
 def _reason(reason: str, language: str) -> str:

@@ -41,3 +41,8 @@ def fingerprint(messages: Sequence[Message]) -> str:
     """Hex sha256 of the prompt as it is sent, before any chat template."""
     body = json.dumps([[message.role, message.content] for message in messages], ensure_ascii=False)
     return hashlib.sha256(body.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def seen_hash(question: str) -> str:
+    """How a question is named in the card of an adapter that learned from it: 16 hex digits of its words' sha256."""
+    return hashlib.sha256(" ".join(question.casefold().split()).encode("utf-8", "surrogatepass")).hexdigest()[:16]

@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from rag.types import Chunk, Filter, Likelihood, Message, ModelCard, Passage, Piece, Prompt, RetrievalMode
+from rag.types import Chunk, Filter, Likelihood, Message, ModelCard, Passage, Piece, Prompt, RetrievalMode, Span
 
 Vectors = npt.NDArray[np.float32]
 """(n, d) float32, rows of unit length."""
@@ -143,6 +143,21 @@ class LanguageModel(Protocol):
 
         Of the prompt's limits only the deadline counts. A continuation is not empty; its text is never a marker.
         Raises what `generate` raises, and Unscorable where the model's card says that it does not score.
+        """
+        ...
+
+    def extract(
+        self,
+        prompt: Prompt,
+        texts: Sequence[str],
+        *,
+        alternatives: Sequence[str] = (),
+        cancelled: Callable[[], bool] | None = None,
+    ) -> list[Span]:
+        """The likeliest answers to the prompt that are whole words of one text, or one alternative; best first.
+
+        All texts are searched at once; of the prompt's limits `max_tokens` and the deadline count. Empty where no
+        text has a word. Raises what `score` raises.
         """
         ...
 

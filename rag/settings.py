@@ -7,14 +7,16 @@ only. An unknown `UNDERSTUDY_*` name is an error, so that a misspelt one is not 
 from __future__ import annotations
 
 import difflib
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from rag.errors import InvalidSettings
+from rag.types import Decoding
 
 PREFIX = "UNDERSTUDY_"
 
@@ -56,6 +58,16 @@ class EmbedderSettings(Section):
     threads: int = Field(0, ge=0, description="0: one for each core")
 
 
+def _object(value: Any) -> Any:
+    """A JSON object from a variable's text; anything else as it is, for the validation to refuse."""
+    if isinstance(value, str):
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
+    return value
+
+
 class ModelSettings(Section):
     """The language model that writes answers."""
 
@@ -73,6 +85,12 @@ class ModelSettings(Section):
     threads: int = Field(0, ge=0, description="0: one for each core")
     gpu_layers: int = Field(-1, ge=-1, description="layers put on a GPU where the build has one; -1: all")
     max_waiting: int = Field(32, ge=1, description="requests that may wait for the engine")
+    adapter: str = Field(
+        "auto", description="LoRA adapter (GGUF): auto for the one shipped for this model, none, or a path"
+    )
+    adapters: Annotated[dict[str, str], BeforeValidator(_object)] = Field(
+        {}, description='adapters of single domains, as JSON: {"handbook": "handbook.gguf", "plant": "none"}'
+    )
     base_url: str = Field("", description="provider openai: the endpoint, for example http://127.0.0.1:8080/v1")
     api_key: SecretStr = Field(SecretStr(""), description="provider openai: sent as a bearer token")
     timeout_seconds: float = Field(120.0, gt=0, description="longest wait for one answer")
@@ -104,9 +122,17 @@ class AnswerSettings(Section):
     context_tokens: int = Field(400, ge=64, description="tokens of retrieved text in the prompt")
     sentences: int = Field(6, ge=1, le=64, description="best sentences of the passages that the model reads")
     min_relevance: float = Field(0.55, ge=0, le=1.2, description="least score of the best sentence; below it abstains")
+    min_confidence: float = Field(
+        -1.0, ge=-1, le=1, description="least confidence of an answer that is given; -1: what the calibration says"
+    )
     max_tokens: int = Field(48, ge=1, le=4096, description="longest answer")
     temperature: float = Field(0.0, ge=0, le=2, description="0 is deterministic")
     seed: int = Field(0, ge=0, description="for temperatures above 0")
+    decoding: Decoding = Field(
+        "auto",
+        description="extractive: in exact words of the passages; free: in the model's own, checked; auto: extractive "
+        "for questions of fact where an adapter taught the model to copy",
+    )
     min_support: float = Field(0.6, gt=0, le=1, description="least support of a claim that gets a citation")
     min_coverage: float = Field(0.5, ge=0, le=1, description="least share of the question that a cited passage covers")
     likelihood_weight: float = Field(

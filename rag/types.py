@@ -20,6 +20,9 @@ POINT_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://understudy.invalid/poi
 
 MetadataValue = str | int | float | bool
 
+Decoding = Literal["auto", "extractive", "free"]
+"""How an answer is written: in the words of the passages alone, in the model's own, or as fits the question."""
+
 
 class Value(BaseModel):
     """Base of every value here: frozen, an unknown field is an error, and no error repeats what was given."""
@@ -161,6 +164,9 @@ class Citation(Value):
     text_sha256: str
     claim: str = Field(description="the part of the answer that this citation supports")
     support: float = Field(ge=0, le=1, description="share of the claim's weighted words found in the quote")
+    focus: tuple[int, int] | None = Field(
+        default=None, description="start and end, in the stored text, of the words in the quote that answer"
+    )
 
 
 class StageTiming(Value):
@@ -185,6 +191,7 @@ class Trace(Value):
     embedder_fingerprint: str
     generation: str = Field(description="the domain's generation that was searched")
     draft: str = Field(description="the model's own words before they were checked")
+    signals: dict[str, float] = Field(default_factory=dict, description="what the confidence was made of")
 
 
 class OptionScore(Value):
@@ -200,10 +207,15 @@ class Answer(Value):
     text: str
     abstained: bool
     reason: str = Field(description="why it abstained, or empty")
-    basis: Literal["model", "quote", "option", "none"] = Field(
+    basis: Literal["model", "span", "quote", "option", "none"] = Field(
         default="none",
-        description="whose words the text is: the model's, checked; a document's, verbatim; the chosen option; none",
+        description="whose words the text is: the model's, checked; a document's sentence, for the words in it that "
+        "the model chose; a document's best sentence; the chosen option; none",
     )
+    confidence: float | None = Field(
+        default=None, ge=0, le=1, description="probability that the best answer found is right; None without a fit"
+    )
+    warning: str = Field(default="", description="why the confidence is a guess here, or empty")
     language: str = Field(description="ISO 639-1 code the question was taken to be in, 'und' if unknown")
     citations: tuple[Citation, ...]
     options: tuple[OptionScore, ...] = Field(default=(), description="every given option, in the order given")
@@ -299,6 +311,7 @@ class Prompt(Value):
     seed: int = 0
     stop: tuple[str, ...] = ()
     timeout_seconds: float = Field(default=120.0, gt=0, description="whole generation, waiting included")
+    domain: str = Field(default="", description="whose question it is: a model may have an adapter for a domain")
 
 
 class Piece(Value):
@@ -323,6 +336,22 @@ class Likelihood(Value):
         return self.logprob / self.tokens
 
 
+class Place(Value):
+    """Where words stand: `texts[text][start:end]`, in code points; a `text` beyond the last is an alternative."""
+
+    text: NonNegativeInt
+    start: NonNegativeInt
+    end: PositiveInt
+
+
+class Span(Value):
+    """An answer in the words of some texts, everywhere it stands, and how likely the model is to give it."""
+
+    places: tuple[Place, ...] = Field(min_length=1)
+    logprob: float = Field(le=1e-6, description="natural log-probability of the words and of ending there")
+    tokens: PositiveInt = Field(description="the end counted")
+
+
 class ModelCard(Value):
     """What is known of a loaded language model."""
 
@@ -332,4 +361,8 @@ class ModelCard(Value):
     device: str = Field(description="where it really runs: 'cpu', the name of the GPU, or a URL")
     weights_format: str = Field(description="for example 'Q8_0'; empty for a remote model")
     licence: str = ""
-    scores: bool = Field(default=False, description="whether `score` works: a remote model tells no likelihoods")
+    scores: bool = Field(
+        default=False, description="whether `score` and `extract` work: a remote model tells no likelihoods"
+    )
+    weights: str = Field(default="", description="changes with the weights and adapters, not with their format")
+    adapted: bool = Field(default=False, description="whether an adapter taught it to answer in a passage's words")

@@ -6,12 +6,13 @@ Knows no file of a hub and no settings; the path was verified before (rag.adapte
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from rag.engine.supervisor import Supervisor
+from rag.engine.wire import Frame
 from rag.profiles import TEMPLATES, segments
-from rag.types import Likelihood, Message, ModelCard, Piece, Prompt
+from rag.types import Likelihood, Message, ModelCard, Piece, Place, Prompt, Span
 
 
 class LlamaModel:
@@ -30,16 +31,25 @@ class LlamaModel:
         fingerprint: str,
         licence: str = "",
         weights_format: str = "as-shipped",
+        weights: str = "",
+        adapters: Mapping[str, Path] | None = None,
+        adapter_of: Callable[[str], str] = lambda _domain: "",
     ) -> None:
-        """threads: 0 for one a core; gpu_layers: -1 for all where the build has a GPU."""
+        """threads: 0 for one a core; gpu_layers: -1 for all where the build has a GPU.
+
+        adapters: LoRA files by name; adapter_of: a domain to one of the names, or '' for the plain model
+        """
         self._template = template
         self._name, self._licence = name, licence
         self._fingerprint, self._format = fingerprint, weights_format
+        self._weights = weights
+        self._adapter_of, self._adapted = adapter_of, bool(adapters)
         load = {
             "path": str(path),
             "context_tokens": context_tokens,
             "threads": threads or len(os.sched_getaffinity(0)),
             "gpu_layers": gpu_layers,
+            "adapters": {name: str(file) for name, file in (adapters or {}).items()},
         }
         self._engine = Supervisor(load, max_waiting=max_waiting)
 
@@ -55,6 +65,8 @@ class LlamaModel:
             weights_format=self._format,
             licence=self._licence,
             scores=True,
+            adapted=self._adapted,
+            weights=self._weights,
         )
 
     @property
@@ -78,11 +90,8 @@ class LlamaModel:
 
     def generate(self, prompt: Prompt, *, cancelled: Callable[[], bool] | None = None) -> Iterator[Piece]:
         """Stream the continuation; see rag.protocols.LanguageModel."""
-        rendered = self._render(prompt.messages)
-        fixed = self._fixed_segments(prompt.messages, rendered)
         request = {
-            "prefix": rendered[:fixed],
-            "rest": rendered[fixed:],
+            **self._request(prompt),
             "max_tokens": prompt.max_tokens,
             "temperature": prompt.temperature,
             "seed": prompt.seed,
@@ -104,15 +113,44 @@ class LlamaModel:
         self, prompt: Prompt, continuations: Sequence[str], *, cancelled: Callable[[], bool] | None = None
     ) -> list[Likelihood]:
         """Log-probabilities of continuations; see rag.protocols.LanguageModel."""
-        rendered = self._render(prompt.messages)
-        fixed = self._fixed_segments(prompt.messages, rendered)
-        request = {"prefix": rendered[:fixed], "rest": rendered[fixed:], "continuations": list(continuations)}
+        request = {**self._request(prompt), "continuations": list(continuations)}
         frame = self._engine.score(request, timeout=prompt.timeout_seconds, cancelled=cancelled)
         return [Likelihood(logprob=sum(tokens), tokens=len(tokens)) for tokens in frame["logprobs"]]
+
+    def extract(
+        self,
+        prompt: Prompt,
+        texts: Sequence[str],
+        *,
+        alternatives: Sequence[str] = (),
+        cancelled: Callable[[], bool] | None = None,
+    ) -> list[Span]:
+        """The likeliest answers within some texts; see rag.protocols.LanguageModel."""
+        request = {
+            **self._request(prompt),
+            "texts": list(texts),
+            "alternatives": list(alternatives),
+            "max_tokens": prompt.max_tokens,
+        }
+        frame = self._engine.extract(request, timeout=prompt.timeout_seconds, cancelled=cancelled)
+        return [
+            Span(
+                places=tuple(Place(text=text, start=start, end=end) for text, start, end in span["places"]),
+                logprob=sum(span["logprobs"]),
+                tokens=len(span["logprobs"]),
+            )
+            for span in frame["spans"]
+        ]
 
     def close(self) -> None:
         """End the generator process."""
         self._engine.close()
+
+    def _request(self, prompt: Prompt) -> Frame:
+        """What every request to the engine says."""
+        rendered = self._render(prompt.messages)
+        fixed = self._fixed_segments(prompt.messages, rendered)
+        return {"prefix": rendered[:fixed], "rest": rendered[fixed:], "adapter": self._adapter_of(prompt.domain)}
 
     def _render(self, messages: Sequence[Message]) -> list[list[object]]:
         return [[segment.text, segment.special] for segment in segments(self._template, messages)]

@@ -44,7 +44,7 @@ from rag.errors import (
     Unscorable,
 )
 from rag.stop_text import StopText
-from rag.types import Likelihood, Message, ModelCard, Piece, Prompt
+from rag.types import Likelihood, Message, ModelCard, Piece, Prompt, Span
 
 POLL_SECONDS = 0.02
 """How often a waiting caller looks whether it was cancelled."""
@@ -160,6 +160,18 @@ class OpenAIModel:
         """Raises Unscorable: chat completions give no likelihood of a text that the model did not choose."""
         del prompt, continuations, cancelled
         raise Unscorable(f"{self._shown} tells no likelihoods of given texts: let it generate its choice")
+
+    def extract(
+        self,
+        prompt: Prompt,
+        texts: Sequence[str],
+        *,
+        alternatives: Sequence[str] = (),
+        cancelled: Callable[[], bool] | None = None,
+    ) -> list[Span]:
+        """Raises Unscorable, as `score` does."""
+        del prompt, texts, alternatives, cancelled
+        raise Unscorable(f"{self._shown} cannot be held to the words of a text: let it generate its answer")
 
     def close(self) -> None:
         """Close the connections; a second call does nothing."""

@@ -255,6 +255,14 @@ class Supervisor:
         (frame,) = self._work({**request, "type": "score"}, timeout, cancelled or _never)
         return frame
 
+    def extract(self, request: Frame, *, timeout: float, cancelled: Callable[[], bool] | None = None) -> Frame:
+        """Find the likeliest answers within some texts: the `extracted` frame.
+
+        request: prefix, rest, texts, alternatives, max_tokens. Waits for its turn and raises as `generate` does.
+        """
+        (frame,) = self._work({**request, "type": "extract"}, timeout, cancelled or _never)
+        return frame
+
     def _work(self, request: Frame, timeout: float, cancelled: Callable[[], bool]) -> Iterator[Frame]:
         deadline = time.monotonic() + timeout
         with self._turn(deadline, cancelled):
@@ -306,7 +314,7 @@ class Supervisor:
                         case "piece":
                             yield frame
                             self._check(deadline, cancelled)
-                        case "finished" | "scored":
+                        case "finished" | "scored" | "extracted":
                             finished = True
                             yield frame
                             return
@@ -335,7 +343,7 @@ class Supervisor:
         with contextlib.suppress(queue.Empty):
             while (left := limit - time.monotonic()) > 0:
                 frame = box.get(timeout=left)
-                if frame is None or frame["type"] in ("cancelled", "finished", "scored", "failed"):
+                if frame is None or frame["type"] in ("cancelled", "finished", "scored", "extracted", "failed"):
                     return
         child.process.kill()
 

@@ -8,7 +8,8 @@ Requests, to the child                               Replies, each with the requ
     count     texts to count tokens of                   counted
     generate  segments, limits                           started, piece …, finished | failed | cancelled
     score     segments, continuations                    started, scored | failed | cancelled
-    cancel    `id` of a generation or a scoring          (none of its own)
+    extract   segments, texts, alternatives, limit       started, extracted | failed | cancelled
+    cancel    `id` of one of these three                 (none of its own)
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from rag.engine.llama import Llama, LoadError
+from rag.engine.llama import BEAM, Llama, LoadError
 from rag.engine.wire import Frame, read_frame, write_frame
 from rag.stop_text import StopText
 
@@ -108,6 +108,30 @@ def score(model: Llama, frame: Frame, replies: Replies, cancelled: Callable[[], 
     replies.send({"id": number, "type": "scored", "logprobs": found, "prompt_tokens": total, "cached_tokens": cached})
 
 
+def extract(model: Llama, frame: Frame, replies: Replies, cancelled: Callable[[], bool]) -> None:
+    """Find the likeliest answers within some texts and send where they stand."""
+    number = frame["id"]
+    prefix = model.bos() + prompt_tokens(model, frame["prefix"])
+    rest = prompt_tokens(model, frame["rest"])
+    total = len(prefix) + len(rest)
+    limit = min(frame["max_tokens"], (model.context_tokens - total) // BEAM)
+    if limit < 1 or not rest:
+        reason = f"the prompt has {total} tokens, the context holds {model.context_tokens}, {BEAM} answers included"
+        replies.send({"id": number, "type": "failed", "code": "too_long", "message": reason})
+        return
+    cached = model.cached(prefix)
+    replies.send({"id": number, "type": "started"})
+    found = model.extract(prefix, rest, frame["texts"], frame["alternatives"], max_tokens=limit, stopped=cancelled)
+    if found is None:
+        replies.send({"id": number, "type": "cancelled"})
+        return
+    spans = [{"places": answer.places, "logprobs": answer.logprobs} for answer in found]
+    replies.send({"id": number, "type": "extracted", "spans": spans, "prompt_tokens": total, "cached_tokens": cached})
+
+
+RUN = {"generate": generate, "score": score, "extract": extract}
+
+
 def main() -> None:
     """Load as the first frame says, then serve until the input ends."""
     requests = os.fdopen(os.dup(0), "rb")
@@ -122,6 +146,7 @@ def main() -> None:
             context_tokens=load["context_tokens"],
             threads=load["threads"],
             gpu_layers=load["gpu_layers"],
+            adapters={name: Path(path) for name, path in load.get("adapters", {}).items()},
         )
     except LoadError as error:
         replies.send({"id": 0, "type": "failed", "code": "load", "message": str(error)})
@@ -132,7 +157,7 @@ def main() -> None:
     def listen() -> None:
         while (frame := read_frame(requests)) is not None:
             match frame["type"]:
-                case "generate" | "score":
+                case "generate" | "score" | "extract":
                     work.put(frame)
                 case "cancel":
                     cancelled.add(frame["id"])
@@ -145,8 +170,8 @@ def main() -> None:
     threading.Thread(target=listen, name="requests", daemon=True).start()
     while True:
         frame = work.get()
-        run = score if frame["type"] == "score" else generate
-        run(model, frame, replies, functools.partial(cancelled.__contains__, frame["id"]))
+        model.use(frame.get("adapter", ""))
+        RUN[frame["type"]](model, frame, replies, functools.partial(cancelled.__contains__, frame["id"]))
         cancelled.discard(frame["id"])
 
 

@@ -226,6 +226,43 @@ def test_a_scoring_beyond_the_context_or_cancelled_is_refused_and_the_next_one_d
     assert len(model.score(prompt(), OPTIONS)) == len(OPTIONS)
 
 
+TEXTS = ("Tides follow the moon.", "Zoë’s clock shows 10:30 and 5,000 °C.")
+
+
+def test_extracted_answers_are_whole_words_of_the_texts_or_an_alternative(model: LanguageModel) -> None:
+    if not model.card.scores:
+        with pytest.raises(Unscorable):
+            model.extract(prompt(), TEXTS)
+        return
+    found = model.extract(prompt(), TEXTS, alternatives=("not in the passages",))
+    assert found
+    assert [span.logprob for span in found] == sorted((span.logprob for span in found), reverse=True)
+    everything = [*TEXTS, "not in the passages"]
+    for span in found:
+        answers = {everything[place.text][place.start : place.end] for place in span.places}
+        assert len(answers) == 1, "one span is one wording"
+        (answer,) = answers
+        assert answer == answer.strip()
+        for place in span.places:
+            text = everything[place.text]
+            assert not text[place.start - 1 : place.start].isalnum()
+            assert not text[place.end : place.end + 1].isalnum()
+            assert place.text < len(TEXTS) or answer == "not in the passages"
+    list(model.generate(prompt("Something else altogether.\nWhat else?")))
+    assert model.extract(prompt(), TEXTS, alternatives=("not in the passages",)) == found
+
+
+def test_texts_without_words_give_no_answer_and_long_prompts_are_refused(model: LanguageModel) -> None:
+    if not model.card.scores:
+        return
+    assert model.extract(prompt(), ["— …"]) == []
+    with pytest.raises(InvalidQuestion, match=f"{CONTEXT}"):
+        model.extract(prompt("word " * 2 * CONTEXT), TEXTS)
+    with pytest.raises(Cancelled):
+        model.extract(prompt("Tides follow the moon. " * 40), TEXTS, cancelled=lambda: True)
+    assert model.extract(prompt(), TEXTS)
+
+
 def test_closing_twice_is_once(tmp_path: Path) -> None:
     recipe = write_gguf(tmp_path / "tiny.gguf", "qwen2")
     remote = OpenAIModel(

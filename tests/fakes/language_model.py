@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from rag.errors import Cancelled, InvalidQuestion, ModelTimeout
-from rag.types import Likelihood, Message, ModelCard, Piece, Prompt
+from rag.types import Likelihood, Message, ModelCard, Piece, Place, Prompt, Span
 
 TOKEN = re.compile(r"\s*(?:\w+|[^\w\s])|\s+$")
 """A word or a sign with the white space before it."""
@@ -116,6 +116,40 @@ class FakeLanguageModel:
             logprob = -sum(0.5 if word in said else 1.0 if word in shown else 3.0 for word in words)
             found.append(Likelihood(logprob=logprob, tokens=len(tokens)))
         return found
+
+    def extract(
+        self,
+        prompt: Prompt,
+        texts: Sequence[str],
+        *,
+        alternatives: Sequence[str] = (),
+        cancelled: Callable[[], bool] | None = None,
+    ) -> list[Span]:
+        """What it would answer where that stands in a text; then single words, then alternatives."""
+        self.prompts.append(prompt)
+        if cancelled is not None and cancelled():
+            raise Cancelled("the request was cancelled")
+        needed = self.prompt_tokens(prompt.messages)
+        if needed >= self._context_tokens:
+            raise InvalidQuestion(f"the prompt has {needed} tokens, the context holds {self._context_tokens}")
+        said = self._answer(prompt).strip().rstrip(".")
+        words = {word: -8.0 for text in texts for word in re.findall(r"\w+", text)}
+        found = []
+        for answer, logprob in [(said, -1.0), *words.items()]:
+            pattern = re.compile(rf"(?<!\w){re.escape(answer)}(?!\w)") if answer else re.compile(r"(?!)")
+            places = [
+                Place(text=i, start=match.start(), end=match.end())
+                for i, text in enumerate(texts)
+                for match in pattern.finditer(text)
+            ]
+            tokens = len(TOKEN.findall(answer)) + 1
+            if places and tokens <= prompt.max_tokens:
+                found.append(Span(places=tuple(places), logprob=logprob, tokens=tokens))
+        for i, answer in enumerate(alternatives):
+            place = Place(text=len(texts) + i, start=0, end=len(answer))
+            logprob = -0.5 if answer == said else -9.0
+            found.append(Span(places=(place,), logprob=logprob, tokens=len(TOKEN.findall(answer)) + 1))
+        return sorted(found, key=lambda span: -span.logprob)
 
     def close(self) -> None:
         self.closed = True

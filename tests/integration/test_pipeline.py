@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from ingest.corpus import open_corpus
-from ingest.run import apply
-from ingest.target import Target
-from rag.adapters.edge_index import EdgeIndex
-from rag.catalog import Catalog, Generation
+from rag.calibration import Calibration, Fit
+from rag.catalog import Catalog
 from rag.errors import IncompatibleIndex, InvalidQuestion, UnknownDomain
-from rag.pipeline import ABSTAINED, Limits, Pipeline
-from rag.protocols import Embedder, Index
+from rag.pipeline import ABSTAINED, UNSURE, Pipeline
 from rag.types import (
     CitationEvent,
     Condition,
@@ -24,45 +19,19 @@ from rag.types import (
     Prompt,
     Question,
     RetrievalEvent,
-    RetrievalMode,
     TokenEvent,
     Turn,
     VerdictEvent,
 )
+from tests.fakes.domains import LIMITS, ingest, open_edge, open_pipeline
 from tests.fakes.embedder import HashedWords
 from tests.fakes.language_model import FakeLanguageModel
 
-LIMITS = Limits(
-    passages=8,
-    mode=RetrievalMode.HYBRID,
-    context_tokens=200,
-    max_tokens=32,
-    temperature=0.0,
-    seed=0,
-    min_support=0.6,
-    min_coverage=0.4,
-    sentences=6,
-    min_relevance=0.5,
-    likelihood_weight=0.02,
-    max_question_chars=4000,
-    timeout_seconds=30,
-)
 PUMP = (
     "# Pump P-214\n\nPump P-214 feeds the reactor. Its relief valve opens at 6.5 bar. "
     "The shift lead inspects it daily.\n"
 )
 GATE = "# Gate\n\nThe north gate opens at six in the morning. Visitors sign the book. The gate is made of steel.\n"
-
-
-def open_edge(generation: Generation, create: bool = False) -> Index:
-    manifest = generation.manifest
-    return EdgeIndex(generation.shard_path, dimensions=manifest.dimensions, fields=manifest.fields, create=create)
-
-
-def ingest(data: Path, source: Path, embedder: Embedder, domain: str = "plant") -> None:
-    target = Target(domain, catalog=Catalog(data), embedder=embedder, open_index=open_edge, backend="edge", create=True)
-    apply(open_corpus(source), target)
-    target.close()
 
 
 Build = Callable[..., Pipeline]
@@ -78,13 +47,7 @@ def build(tmp_path: Path) -> Iterator[Build]:
     opened: list[Pipeline] = []
 
     def make(answer: Callable[[Prompt], str], **limits: object) -> Pipeline:
-        pipeline = Pipeline(
-            catalog=Catalog(tmp_path / "data"),
-            embedder=HashedWords(dimensions=256),
-            model=FakeLanguageModel(answer=answer),
-            open_index=open_edge,
-            limits=replace(LIMITS, **limits),  # type: ignore[arg-type]  # fields by name
-        )
+        pipeline = open_pipeline(tmp_path / "data", answer, **limits)
         opened.append(pipeline)
         return pipeline
 
@@ -247,3 +210,56 @@ def test_options_with_nothing_to_go_by_abstain(build: Build) -> None:
 def test_options_that_leave_no_choice_are_refused(build: Build, options: tuple[str, ...]) -> None:
     with pytest.raises(InvalidQuestion, match="two or more different texts"):
         build(lambda _: "").answer(Question(text="Is it?", domain="plant", options=options))
+
+
+# --- answers in the words of the passages ---
+
+VALVE = Question(text="At what pressure does the relief valve open?", domain="plant")
+
+
+def test_extractive_decoding_answers_with_exact_words_and_cites_their_sentence(build: Build) -> None:
+    pipeline = build(lambda _: "6.5 bar", decoding="extractive")
+    events = list(pipeline.stream(VALVE))
+    assert [type(event) for event in events][1:] == [TokenEvent, CitationEvent, VerdictEvent, DoneEvent]
+    answer = pipeline.answer(VALVE)
+    sentence = "Its relief valve opens at 6.5 bar."
+    assert (answer.text, answer.basis, answer.abstained) == (sentence, "span", False)
+    (citation,) = answer.citations
+    assert citation.quote == sentence
+    stored = pipeline.document("plant", citation.document_id)
+    assert stored is not None
+    assert citation.focus is not None
+    assert stored.text[slice(*citation.focus)] == answer.trace.draft == "6.5 bar"
+    assert set(answer.trace.signals) == {"span", "refusal", "margin", "sentence", "cosine"}
+
+
+def test_auto_extracts_only_with_a_model_that_learned_to(build: Build) -> None:
+    assert build(lambda _: "It opens at 6.5 bar.", decoding="auto").answer(VALVE).basis == "model"
+
+
+def calibrate(data: Path, threshold: float) -> None:
+    fit = Fit(weights={"refusal": -1.0, "span": 1.0}, bias=0.0, threshold=threshold)
+    fitted = Calibration(
+        fits={"span": fit}, max_refused=0.1, n=50, suite="s", date="2026-11-25", weights="none", embedder="none"
+    )  # fmt: skip
+    Catalog(data).calibration_path("plant").write_text(fitted.model_dump_json())
+
+
+def test_an_answer_below_the_domains_threshold_is_not_given_and_says_so(build: Build, tmp_path: Path) -> None:
+    calibrate(tmp_path / "data", 0.5)
+    words = {"now": "6.5 bar"}
+    pipeline = build(lambda _: words["now"], decoding="extractive", min_confidence=-1.0)
+    sure = pipeline.answer(VALVE)
+    assert not sure.abstained
+    assert sure.confidence is not None
+    assert sure.confidence > 0.9
+    assert "changed since" in sure.warning, "it was fitted on another model"
+    words["now"] = "not in the passages"
+    unsure = pipeline.answer(VALVE)
+    assert (unsure.abstained, unsure.text, unsure.citations) == (True, ABSTAINED, ())
+    assert unsure.confidence is not None
+    assert unsure.confidence < 0.1
+    assert unsure.reason == UNSURE
+    pipeline.close()
+    for_all = build(lambda _: "not in the passages", decoding="extractive", min_confidence=0.0)
+    assert not for_all.answer(VALVE).abstained

@@ -1,0 +1,121 @@
+"""Tuning a tiny model for real: what torch learned is what llama.cpp serves, and a cut-off run goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rag.adapters import lora_files
+from rag.engine.llama import Llama, LoadError
+from rag.errors import ModelUnavailable
+from tests.fakes.gguf_files import write_gguf
+from tuning import gguf_adapter
+from tuning.training import Recipe, Tokens, Trained, train
+
+RECIPE = Recipe(steps=6, batch=2, rank=4, alpha=8.0, learning_rate=0.05, warmup=1, dropout=0.0)
+EXAMPLES: list[Tokens] = [([3 + i, 9, 12, 20 + i], [30 + i, 31, 40]) for i in range(5)]
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("base") / "llama.gguf"
+    write_gguf(path, "llama")
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    return train(base, EXAMPLES, RECIPE, checkpoint=tmp_path_factory.mktemp("run") / "checkpoint.pt")
+
+
+@pytest.fixture(scope="module")
+def adapter(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("adapter") / "adapter.gguf"
+    gguf_adapter.write(
+        path, trained.pairs, architecture=trained.architecture, alpha=RECIPE.alpha, heads=trained.heads,
+        kv_heads=trained.kv_heads, name="tiny", licence="Apache-2.0",
+    )  # fmt: skip
+    return path
+
+
+@pytest.fixture
+def llama(base: Path, adapter: Path) -> Iterator[Llama]:
+    loaded = Llama(base, context_tokens=128, threads=1, gpu_layers=0, adapters={"tuned": adapter})
+    yield loaded
+    loaded.close()
+
+
+def test_it_learns_the_answers(trained: Trained) -> None:
+    assert len(trained.losses) == RECIPE.steps
+    assert trained.losses[-1] < 0.7 * trained.losses[0]
+
+
+def test_llama_cpp_serves_what_torch_learned(base: Path, trained: Trained, llama: Llama) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    tokens = [3, 9, 12, 20, 30, 31]
+    plain = llama.logits(tokens)
+    llama.use("tuned")
+    served = llama.logits(tokens)
+    model = AutoModelForCausalLM.from_pretrained(base.parent, gguf_file=base.name, dtype=torch.float32)
+    weights = dict(model.named_parameters())
+    with torch.no_grad():
+        for (layer, projection), (a, b) in trained.pairs.items():
+            part = "self_attn" if projection in ("q_proj", "k_proj", "v_proj", "o_proj") else "mlp"
+            weights[f"model.layers.{layer}.{part}.{projection}.weight"] += torch.from_numpy(
+                RECIPE.alpha / RECIPE.rank * b @ a
+            )
+        expected = model(torch.tensor([tokens])).logits[0].numpy()
+    assert np.abs(served - plain).max() > 1.0, "the adapter changes something"
+    assert np.abs(served - expected).max() < 0.05 * np.abs(expected - plain).max()
+    llama.use("")
+    assert np.array_equal(llama.logits(tokens), plain)
+
+
+def test_a_run_that_was_cut_off_ends_as_one_that_was_not(base: Path, trained: Trained, tmp_path: Path) -> None:
+    checkpoint = tmp_path / "checkpoint.pt"
+    told: list[int] = []
+
+    class Cut(Exception):
+        pass
+
+    def cut(step: int, _steps: int, _loss: float) -> None:
+        told.append(step)
+        if step == 4:
+            raise Cut
+
+    with pytest.raises(Cut):
+        train(base, EXAMPLES, RECIPE, checkpoint=checkpoint, progress=cut, save_every=3)
+    again = train(base, EXAMPLES, RECIPE, checkpoint=checkpoint, progress=lambda s, _n, _l: told.append(s))
+    assert told == [1, 2, 3, 4, 4, 5, 6], "it goes on after the third step, the last one saved"
+    assert again.losses == pytest.approx(trained.losses, rel=1e-3)
+
+
+def test_an_adapter_for_other_weights_is_refused(adapter: Path, tmp_path: Path) -> None:
+    qwen = tmp_path / "qwen.gguf"
+    write_gguf(qwen, "qwen2")
+    with pytest.raises(LoadError, match="adapter"):
+        Llama(qwen, context_tokens=128, threads=1, gpu_layers=0, adapters={"tuned": adapter})
+    card = '{"base_sha256": "0", "sha256": "0"}'
+    (tmp_path / "a.json").write_text(card)
+    (tmp_path / "a.gguf").write_bytes(adapter.read_bytes())
+    with pytest.raises(ModelUnavailable, match="other weights"):
+        lora_files.resolve(str(tmp_path / "a.gguf"), {}, model=qwen, model_sha256="1", cache=tmp_path)
+    with pytest.raises(ModelUnavailable, match="not the file"):
+        lora_files.resolve(str(tmp_path / "a.gguf"), {}, model=qwen, model_sha256="0", cache=tmp_path)
+    with pytest.raises(ModelUnavailable, match="understudy tune"):
+        lora_files.resolve("missing.gguf", {}, model=qwen, model_sha256="0", cache=tmp_path)
+
+
+def test_domains_get_their_own_adapter_or_none(adapter: Path, tmp_path: Path) -> None:
+    found = lora_files.resolve(
+        "none", {"handbook": str(adapter), "plant": "none"}, model=adapter, model_sha256="1", cache=tmp_path
+    )
+    assert [found.of(domain) for domain in ("handbook", "plant", "other")] == ["handbook", "", ""]
+    same = lora_files.resolve(str(adapter), {"handbook": str(adapter)}, model=adapter, model_sha256="1", cache=tmp_path)
+    assert len(same.files) == 1, "one file is loaded once"
+    assert same.of("handbook") == same.of("other") == lora_files.DEFAULT

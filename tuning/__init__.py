@@ -1,0 +1,1 @@
+"""A door: questions over a domain in, a LoRA adapter out."""

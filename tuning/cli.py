@@ -1,0 +1,187 @@
+"""The command line of tuning: `understudy tune …`. Exit status 2 with one sentence for what is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rag.errors import RagError
+
+if TYPE_CHECKING:
+    from tuning.checking import Figures
+    from tuning.run import Part
+
+app = typer.Typer(help="Tune a small adapter to your questions or documents.", no_args_is_help=True)
+
+Domain = Annotated[str, typer.Option("--domain", "-d", help="The indexed domain; default: the suite's name.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+Steps = Annotated[int, typer.Option(min=1, help="Steps of 8 examples; about 10 seconds each on two cores.")]
+Seed = Annotated[int, typer.Option(help="Of the deal, the examples and the training.")]
+Out = Annotated[Path, typer.Option("--out", help="Folder of the adapter; a run that was cut off goes on there.")]
+Licence = Annotated[str, typer.Option(help="Of the adapter, for its card.")]
+
+
+@app.command()
+def suite(
+    suites: Annotated[list[Path], typer.Argument(help="Suite folders with questions and answers.")],
+    out: Out,
+    *,
+    domain: Domain = "",
+    task: Annotated[list[str] | None, typer.Option(help="Only these sub-suites, where a suite has some.")] = None,
+    report: Annotated[
+        int, typer.Option(min=0, help="Leave out what `evaluate run --limit N` asks, and its documents; 0: nothing.")
+    ] = 300,
+    report_seed: Annotated[int, typer.Option(help="`--seed` of that run.")] = 0,
+    check: Annotated[
+        list[int] | None,
+        typer.Option(min=0, help="Questions kept for the figures of the card: once for all suites, or once a suite."),
+    ] = None,
+    deal_seed: Annotated[int | None, typer.Option(help="Of the deal alone; default: --seed.")] = None,
+    steps: Steps = 200,
+    rank: Annotated[int, typer.Option(min=1, max=128, help="Rank of the adapter's matrices.")] = 16,
+    seed: Seed = 0,
+    licence: Licence = "",
+    as_json: Json = False,
+) -> None:
+    """Tune on the questions and answers of suites whose corpora are in."""
+    from evaluation.suites import read_suite
+    from tuning.suites import deal
+
+    kept = list(check or [100])
+    kept = kept * len(suites) if len(kept) == 1 else kept
+    if len(kept) != len(suites):
+        typer.echo(
+            f"tune: --check is given {len(kept)} times for {len(suites)} suites: once, or once a suite", err=True
+        )
+        raise typer.Exit(2)
+    with _refusals():
+        parts = []
+        for folder, held in zip(suites, kept, strict=True):
+            read, problems = read_suite(folder)
+            for problem in problems:
+                typer.echo(problem, err=True)
+            tasks = [name for name in task or () if name in {question.task for question in read.used()}]
+            drawn = seed if deal_seed is None else deal_seed
+            dealt = deal(read, report=report, report_seed=report_seed, check=held, seed=drawn, tasks=tasks)
+            parts.append(_part(domain or read.name.replace("_", "-"), read.name, dealt))
+        _tune(parts, out, steps=steps, rank=rank, seed=seed, licence=licence, as_json=as_json)
+
+
+@app.command()
+def corpus(
+    domain: Annotated[str, typer.Argument(help="The indexed domain.")],
+    out: Out,
+    *,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many questions.")] = 600,
+    check: Annotated[int, typer.Option(min=0, help="Of these, kept for the figures of the card.")] = 60,
+    steps: Steps = 100,
+    rank: Annotated[int, typer.Option(min=1, max=128, help="Rank of the adapter's matrices.")] = 16,
+    seed: Seed = 0,
+    licence: Licence = "",
+    only_questions: Annotated[bool, typer.Option("--only-questions", help="Print the questions and stop.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Tune on questions made from a domain's own documents, without labels and without a large model."""
+    from rag.build import open_documents
+    from rag.errors import InvalidCorpus
+    from rag.settings import load
+    from tuning.suites import Deal
+    from tuning.synthetic import questions
+
+    with _refusals():
+        documents = open_documents(load(), domain)
+        made = questions(documents, limit=limit, seed=seed)
+        if not made:
+            raise InvalidCorpus(f"no question could be made from the {len(documents)} documents of {domain}")
+        if only_questions:
+            for question in made:
+                row = {"id": question.id, "question": question.question, "answers": question.answers}
+                typer.echo(json.dumps({**row, "gold_doc_ids": question.gold}, ensure_ascii=False))
+            return
+        checked = {document for question in made[:check] for document in question.gold}
+        train = [question for question in made[check:] if not checked & set(question.gold)]
+        dealt = Deal(tuple(train), tuple(made[:check]), ())
+        part = _part(domain, f"questions made from {domain}", dealt)
+        _tune([part], out, steps=steps, rank=rank, seed=seed, licence=licence, as_json=as_json)
+
+
+def _part(domain: str, name: str, dealt: object) -> Part:
+    import hashlib
+
+    from tuning.card import Source
+    from tuning.run import Part
+    from tuning.suites import Deal
+
+    assert isinstance(dealt, Deal)  # noqa: S101  # typed as object so that --help loads nothing
+    rows = [[q.id, q.question, list(q.answers), list(q.gold)] for q in dealt.train]
+    digest = hashlib.sha256(json.dumps(rows, ensure_ascii=False).encode()).hexdigest()
+    counts = {"trained": len(dealt.train), "checked": len(dealt.check), "left_to_report": len(dealt.report)}
+    return Part(domain, dealt, Source(name=name, questions_sha256=digest, **counts))
+
+
+def _tune(parts: Sequence[Part], out: Path, *, steps: int, rank: int, seed: int, licence: str, as_json: bool) -> None:
+    from importlib.util import find_spec
+
+    if missing := [name for name in ("peft", "gguf") if not find_spec(name)]:
+        typer.echo(f"tune: {' and '.join(missing)} not installed: pip install 'understudy[tune]'", err=True)
+        raise typer.Exit(2)
+    from rag.settings import load
+    from tuning.run import tune
+    from tuning.training import Recipe
+
+    with _bar() as progress:
+        card = tune(
+            parts,
+            out,
+            load(),
+            recipe=Recipe(steps=steps, rank=rank, alpha=2.0 * rank, seed=seed),
+            licence=licence,
+            progress=progress,
+        )
+    if as_json:
+        typer.echo(card.model_dump_json(indent=1, exclude={"trained", "checked"}))
+        return
+    typer.echo(f"{out / 'adapter.gguf'}: {sum(card.examples.values())} examples, final loss {card.final_loss:.2f}")
+    for name, found in (("before", card.before), ("after", card.after)):
+        if found:
+            typer.echo(f"{name:7}{_shown(found)}")
+    typer.echo(f"use it: UNDERSTUDY_MODEL__ADAPTER={out / 'adapter.gguf'}")
+
+
+def _shown(found: Figures) -> str:
+    return (
+        f"right {found.right:.1%} of {found.answerable}, wrongly refused {found.refused_wrongly:.1%} · "
+        f"refused {found.refused_rightly:.1%} of {found.out_of_corpus} out of corpus · "
+        f"options right {found.options_right:.1%} of {found.options} · closed book {found.closed_book_right:.1%}"
+    )
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar with counts and the time to go, on standard error."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task("starting", total=None)
+        yield lambda name, done, total: progress.update(task, description=name, completed=done, total=total)
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    try:
+        yield
+    except RagError as error:
+        typer.echo(f"tune: {error}", err=True)
+        raise typer.Exit(2) from None
+
+
+def main() -> None:
+    """`python -m tuning`."""
+    app(prog_name="python -m tuning")
