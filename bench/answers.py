@@ -27,9 +27,9 @@ import psutil
 from evaluation.machine import hardware
 
 DOMAIN = "nq-evouna"
-WORK = ("embed", "read", "search", "generate")
+WORK = ("embed", "read", "search", "generate", "extract", "choose")
 """Stages that are embedding (of the question; `read`: of the passages' sentences), search, prefill and decode
-(`generate`); the rest is ours to keep small."""
+(`generate`, `extract`, `choose`); the rest is ours to keep small."""
 
 
 def main() -> int:

@@ -37,6 +37,7 @@ class Limits:
 
     passages: int
     mode: RetrievalMode
+    scope: bool
     context_tokens: int
     max_tokens: int
     temperature: float

@@ -224,6 +224,7 @@ def build_pipeline(settings: Settings) -> Pipeline:
         limits=Limits(
             passages=settings.retrieval.passages,
             mode=RetrievalMode(settings.retrieval.mode),
+            scope=settings.retrieval.scope,
             context_tokens=settings.answer.context_tokens,
             max_tokens=settings.answer.max_tokens,
             temperature=settings.answer.temperature,

@@ -19,7 +19,7 @@ from pydantic import NonNegativeInt
 
 from rag.catalog import storage_error
 from rag.errors import CorpusError, StorageFull
-from rag.types import Document, Value
+from rag.types import Document, MetadataValue, Value
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS documents (
@@ -129,6 +129,16 @@ class DocumentStore:
             'SELECT id, start, "end" FROM chunks WHERE document_id = ? ORDER BY start, "end"', (document_id,)
         )
         return [StoredChunk(id=row[0], start=row[1], end=row[2]) for row in rows]
+
+    def metadata(self) -> dict[str, dict[str, MetadataValue]]:
+        """The metadata of every document that has some, by id."""
+        rows = self._all("SELECT id, metadata FROM documents WHERE metadata != '{}'")
+        return {row[0]: json.loads(row[1]) for row in rows}
+
+    def version(self) -> int:
+        """Changes when another connection has changed the file."""
+        row = self._one("PRAGMA data_version")
+        return int(row[0]) if row else 0
 
     def pending(self) -> dict[str, list[str]]:
         """Documents whose index change was interrupted, with every chunk id that may be half there."""

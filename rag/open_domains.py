@@ -7,21 +7,28 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from rag.catalog import Catalog, Generation, check_compatible
 from rag.documents import DocumentStore
 from rag.errors import RagError
 from rag.protocols import Embedder, Index
+from rag.scoping import MAX_DOCUMENTS, Scopes
 
 
-@dataclass(frozen=True, slots=True)
 class OpenDomain:
     """A domain that is open for questions."""
 
-    generation: Generation
-    index: Index
-    documents: DocumentStore
+    def __init__(self, generation: Generation, index: Index, documents: DocumentStore) -> None:
+        self.generation, self.index, self.documents = generation, index, documents
+        self._scopes: tuple[int, Scopes] | None = None
+
+    def scopes(self) -> Scopes:
+        """The names and years in its documents' metadata, read anew when a document changed."""
+        version = self.documents.version()
+        if self._scopes is None or self._scopes[0] != version:
+            small = self.documents.counts()[0] <= MAX_DOCUMENTS
+            self._scopes = (version, Scopes(self.documents.metadata() if small else {}))
+        return self._scopes[1]
 
     def close(self) -> None:
         """Release both stores."""

@@ -26,6 +26,7 @@ from rag.types import (
     DomainInfo,
     DoneEvent,
     Event,
+    Filter,
     Health,
     Passage,
     Piece,
@@ -229,13 +230,23 @@ class Pipeline:
     ) -> list[Passage]:
         vector = self._embedder.embed([text])[0]
         clock.lap("embed")
-        found = domain.index.search(
-            vector=vector,
-            text=text,
-            limit=question.max_passages or self._limits.passages,
-            mode=mode or self._limits.mode,
-            filter=question.filter,
-        )
+        chosen = question.filter
+        if self._limits.scope and chosen.documents is None:
+            named = domain.scopes().filter(text)
+            chosen = chosen.model_copy(update={"documents": named.documents})
+
+        def search(chosen: Filter) -> list[Passage]:
+            return domain.index.search(
+                vector=vector,
+                text=text,
+                limit=question.max_passages or self._limits.passages,
+                mode=mode or self._limits.mode,
+                filter=chosen,
+            )
+
+        found = search(chosen)
+        if not found and chosen != question.filter:
+            found = search(question.filter)
         clock.lap("search")
         return found
 

@@ -114,6 +114,7 @@ class RetrievalSettings(Section):
 
     passages: int = Field(8, ge=1, le=50, description="passages retrieved for a question")
     mode: Literal["hybrid", "rrf", "dense", "bm25"] = Field("hybrid", description="which parts are asked, how fused")
+    scope: bool = Field(True, description="search only documents whose metadata carries a name that the question says")
 
 
 class AnswerSettings(Section):

@@ -22,6 +22,7 @@ from tests.fakes.language_model import FakeLanguageModel, sentence_of
 LIMITS = Limits(
     passages=8,
     mode=RetrievalMode.HYBRID,
+    scope=True,
     context_tokens=200,
     max_tokens=32,
     temperature=0.0,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -263,3 +265,19 @@ def test_an_answer_below_the_domains_threshold_is_not_given_and_says_so(build: B
     pipeline.close()
     for_all = build(lambda _: "not in the passages", decoding="extractive", min_confidence=0.0)
     assert not for_all.answer(VALVE).abstained
+
+
+def test_a_company_and_a_year_in_the_question_scope_the_search(tmp_path: Path) -> None:
+    rows = [
+        {"id": f"{company}-{year}-{page}", "company": company, "period": year,
+         "text": f"Page {page}. Capital expenditure was {number}{page} million dollars in the year."}
+        for number, (company, year) in enumerate(product(("Adobe", "Norrvik", "3M"), (2017, 2018)), start=1)
+        for page in range(2)
+    ]  # fmt: skip
+    (tmp_path / "filings.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    ingest(tmp_path / "data", tmp_path / "filings.jsonl", HashedWords(dimensions=256), "filings")
+    asked = Question(text="What was the capital expenditure of Norrvik in FY2018?", domain="filings")
+    for scope, documents in ((True, {"Norrvik-2018-0", "Norrvik-2018-1"}), (False, {row["id"] for row in rows})):
+        pipeline = open_pipeline(tmp_path / "data", scope=scope, passages=20)
+        assert {passage.document_id for passage in pipeline.passages(asked)} == documents
+        pipeline.close()

@@ -1,0 +1,61 @@
+"""Names and years in a question, and the documents that they mean."""
+
+from __future__ import annotations
+
+import pytest
+
+from rag.scoping import Scopes
+from rag.types import MetadataValue
+
+COMPANIES = ("3M", "Adobe", "General Mills", "General Motors")
+FILINGS: dict[str, dict[str, MetadataValue]] = {
+    f"{company}-{year}-{page}": {"company": company, "period": year, "page": page, "kind": "filing"}
+    for company in COMPANIES
+    for year in (2017, 2018)
+    for page in range(3)
+}
+SCOPES = Scopes(FILINGS)
+
+
+def named(question: str) -> set[str]:
+    documents = SCOPES.filter(question).documents
+    return {name.rsplit("-", 1)[0] for name in documents} if documents is not None else {"everything"}
+
+
+@pytest.mark.parametrize(
+    ("question", "meant"),
+    [
+        ("What was 3M's capital expenditure in FY2018?", {"3M-2018"}),
+        ("what did ADOBE spend in fiscal year 2017", {"Adobe-2017"}),
+        ("How did General Mills' sales change from FY17 to FY18?", {"General Mills-2017", "General Mills-2018"}),
+        ("Who audits General Motors?", {"General Motors-2017", "General Motors-2018"}),
+        ("What did 3M sell in 1955?", {"3M-2017", "3M-2018"}),
+        ("What happened in 2018?", {"everything"}),
+        ("What do general mills produce?", {"General Mills-2017", "General Mills-2018"}),
+        ("What is a general ledger filing?", {"everything"}),
+        ("Adobe or 3M in 2017?", {"Adobe-2017", "3M-2017"}),
+    ],
+)
+def test_a_question_is_scoped_by_the_names_and_years_it_says(question: str, meant: set[str]) -> None:
+    assert named(question) == meant
+
+
+def test_fields_that_contradict_each_other_do_not_empty_the_scope() -> None:
+    sectors = {name: {**fields, "sector": f"{fields['company']} Sector"} for name, fields in FILINGS.items()}
+    documents = Scopes(sectors).filter("Is 3M larger than the Adobe Sector?").documents
+    assert documents
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {},
+        {"a": {}, "b": {}},
+        {"a": {"area": "Yard"}, "b": {"area": "Yard"}, "c": {"area": "Kiln"}},
+        {str(i): {"title": f"Title {i}"} for i in range(9)},
+    ],
+)
+def test_without_names_that_some_documents_share_nothing_is_scoped(
+    metadata: dict[str, dict[str, MetadataValue]],
+) -> None:
+    assert Scopes(metadata).filter("What is in the Yard, Title 3?").documents is None
