@@ -60,14 +60,17 @@ CITATION = Citation(
     char_end=len(QUOTE),
     quote=QUOTE,
     text_sha256=PASSAGE.text_sha256,
-    claim=CLAIM,
+    claim=QUOTE,
     support=1.0,
+    focus=(TEXT.index(CLAIM), TEXT.index(CLAIM) + len(CLAIM)),
 )
 
 ANSWER = Answer(
-    text=CLAIM,
+    text=QUOTE,
     abstained=False,
     reason="",
+    basis="span",
+    confidence=0.83,
     language="en",
     citations=(CITATION,),
     passages=(PASSAGE,),
@@ -81,13 +84,14 @@ ANSWER = Answer(
         timings=(
             StageTiming(stage="embed", milliseconds=5.3),
             StageTiming(stage="search", milliseconds=1.1),
-            StageTiming(stage="generate", milliseconds=340.0),
+            StageTiming(stage="extract", milliseconds=340.0),
         ),
         model="smollm2-135m-instruct",
         model_fingerprint=sha256_text("the model")[:16],
         embedder_fingerprint=sha256_text("the embedder")[:16],
         generation="20250101T000000",
         draft=CLAIM,
+        signals={"span": -0.21, "refusal": -4.7, "margin": 6.3, "sentence": 0.91, "cosine": 0.74},
     ),
 )
 

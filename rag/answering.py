@@ -38,6 +38,7 @@ class Limits:
     passages: int
     mode: RetrievalMode
     scope: bool
+    rerank_candidates: int
     context_tokens: int
     max_tokens: int
     temperature: float

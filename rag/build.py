@@ -19,7 +19,7 @@ from rag.catalog import Catalog, Generation
 from rag.documents import DocumentStore
 from rag.errors import IncompatibleIndex, RagError
 from rag.pipeline import Pipeline
-from rag.protocols import Embedder, Index, LanguageModel
+from rag.protocols import Embedder, Index, LanguageModel, Reranker
 from rag.settings import Settings, load
 from rag.types import Document, RetrievalMode
 
@@ -119,6 +119,20 @@ def delete_domain(settings: Settings, domain: str) -> None:
     catalog.delete(domain)
 
 
+def open_reranker(settings: Settings) -> Reranker | None:
+    """The cross-encoder that the settings name, or None. Raises ModelUnavailable."""
+    if not settings.retrieval.reranker:
+        return None
+    silence_telemetry()
+    from rag.adapters.cross_encoder import CrossEncoder
+
+    return CrossEncoder(
+        settings.retrieval.reranker,
+        milliseconds=settings.retrieval.rerank_milliseconds,
+        offline=settings.network.offline,
+    )
+
+
 def open_model(settings: Settings) -> LanguageModel:
     """The language model that the settings name. Raises ModelUnavailable."""
     if settings.model.provider == "openai":
@@ -213,6 +227,7 @@ def build_pipeline(settings: Settings) -> Pipeline:
     model = open_model(settings)
     try:
         embedder = open_embedder(settings)
+        reranker = open_reranker(settings)
     except BaseException:
         model.close()
         raise
@@ -221,10 +236,12 @@ def build_pipeline(settings: Settings) -> Pipeline:
         embedder=embedder,
         model=model,
         open_index=lambda generation: open_index(settings, generation, create=False),
+        reranker=reranker,
         limits=Limits(
             passages=settings.retrieval.passages,
             mode=RetrievalMode(settings.retrieval.mode),
             scope=settings.retrieval.scope,
+            rerank_candidates=settings.retrieval.rerank_candidates,
             context_tokens=settings.answer.context_tokens,
             max_tokens=settings.answer.max_tokens,
             temperature=settings.answer.temperature,

@@ -15,8 +15,8 @@ from rag.errors import InvalidQuestion, RagError
 from rag.followup import standalone
 from rag.language import NAMES, detect
 from rag.open_domains import OpenDomain, OpenDomains
-from rag.prompt import fingerprint
-from rag.protocols import Embedder, Index, LanguageModel
+from rag.prompt import fingerprint, heading_line
+from rag.protocols import Embedder, Index, LanguageModel, Reranker
 from rag.stages import StageClock
 from rag.types import (
     Answer,
@@ -55,12 +55,13 @@ class Pipeline:
         model: LanguageModel,
         open_index: Callable[[Generation], Index],
         limits: Limits,
+        reranker: Reranker | None = None,
     ) -> None:
         """The pipeline owns embedder and model: `close` closes them."""
         self._catalog = catalog
         self._embedder = embedder
         self._model = model
-        self._limits = limits
+        self._limits, self._reranker = limits, reranker
         self._answerer = Answerer(embedder, model, limits)
         self._domains = OpenDomains(catalog, embedder, open_index)
 
@@ -235,11 +236,13 @@ class Pipeline:
             named = domain.scopes().filter(text)
             chosen = chosen.model_copy(update={"documents": named.documents})
 
+        limit = question.max_passages or self._limits.passages
+
         def search(chosen: Filter) -> list[Passage]:
             return domain.index.search(
                 vector=vector,
                 text=text,
-                limit=question.max_passages or self._limits.passages,
+                limit=max(limit, self._limits.rerank_candidates) if self._reranker else limit,
                 mode=mode or self._limits.mode,
                 filter=chosen,
             )
@@ -248,6 +251,9 @@ class Pipeline:
         if not found and chosen != question.filter:
             found = search(question.filter)
         clock.lap("search")
+        if self._reranker is not None and found:
+            found = reranked(text, found, self._reranker)[:limit]
+            clock.lap("rerank")
         return found
 
     def _confidence(self, domain: OpenDomain, outcome: Outcome) -> tuple[float | None, float, str]:
@@ -298,6 +304,13 @@ class Pipeline:
             compatible=compatible,
             problem=problem,
         )
+
+
+def reranked(question: str, found: list[Passage], reranker: Reranker) -> list[Passage]:
+    """The scored passages best first, ties in their order, then those that the reranker did not reach."""
+    scores = reranker.scores(question, [f"{heading_line(passage)}\n{passage.text}" for passage in found])
+    order = sorted(range(len(scores)), key=lambda i: -scores[i])
+    return [found[i] for i in order] + found[len(scores) :]
 
 
 def _reason(reason: str, language: str) -> str:

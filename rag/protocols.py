@@ -110,6 +110,17 @@ class Index(Protocol):
         ...
 
 
+class Reranker(Protocol):
+    """Scores passages against a question, more slowly and better than a search. Thread-safe."""
+
+    def scores(self, question: str, texts: Sequence[str]) -> list[float]:
+        """Higher is better; one for each of the first texts, at least one where there is a text, in their order.
+
+        Fewer than texts where its time was up: the rest keep their order after the scored ones.
+        """
+        ...
+
+
 class LanguageModel(Protocol):
     """A chat model. Thread-safe: concurrent calls queue in order of arrival."""
 

@@ -114,6 +114,11 @@ class RetrievalSettings(Section):
 
     passages: int = Field(8, ge=1, le=50, description="passages retrieved for a question")
     mode: Literal["hybrid", "rrf", "dense", "bm25"] = Field("hybrid", description="which parts are asked, how fused")
+    reranker: str = Field("", description="cross-encoder that reorders what was found: a folder or a hub repository")
+    rerank_candidates: int = Field(24, ge=2, le=100, description="passages that are found for the reranker")
+    rerank_milliseconds: float = Field(
+        400.0, gt=0, description="time for reranking; what is not reached keeps its place"
+    )
     scope: bool = Field(True, description="search only documents whose metadata carries a name that the question says")
 
 

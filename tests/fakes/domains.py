@@ -23,6 +23,7 @@ LIMITS = Limits(
     passages=8,
     mode=RetrievalMode.HYBRID,
     scope=True,
+    rerank_candidates=20,
     context_tokens=200,
     max_tokens=32,
     temperature=0.0,

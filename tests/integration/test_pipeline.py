@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import pytest
 from rag.calibration import Calibration, Fit
 from rag.catalog import Catalog
 from rag.errors import IncompatibleIndex, InvalidQuestion, UnknownDomain
-from rag.pipeline import ABSTAINED, UNSURE, Pipeline
+from rag.pipeline import ABSTAINED, UNSURE, Pipeline, reranked
 from rag.types import (
     CitationEvent,
     Condition,
@@ -212,6 +212,26 @@ def test_options_with_nothing_to_go_by_abstain(build: Build) -> None:
 def test_options_that_leave_no_choice_are_refused(build: Build, options: tuple[str, ...]) -> None:
     with pytest.raises(InvalidQuestion, match="two or more different texts"):
         build(lambda _: "").answer(Question(text="Is it?", domain="plant", options=options))
+
+
+# --- reranking ---
+
+
+class Backwards:
+    """A reranker that prefers what the search liked least, and reaches only so many."""
+
+    def __init__(self, reach: int) -> None:
+        self.reach = reach
+
+    def scores(self, question: str, texts: Sequence[str]) -> list[float]:
+        return [float(place) for place in range(len(texts))][: self.reach]
+
+
+def test_a_reranker_orders_what_it_reached_before_the_rest(build: Build) -> None:
+    found = build(lambda _: "x").passages(VALVE)
+    assert len(found) == 2
+    assert reranked("q", found, Backwards(2)) == found[::-1]
+    assert reranked("q", [*found, found[0]], Backwards(2)) == [*found[::-1], found[0]]
 
 
 # --- answers in the words of the passages ---
