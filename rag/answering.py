@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from rag import choosing, context, extraction, grounding, reading
+from rag import choosing, context, extraction, grounding, reading, tables
 from rag.errors import InvalidQuestion
 from rag.prompt import answer_messages
 from rag.protocols import Embedder, LanguageModel
@@ -69,6 +69,8 @@ class Brief:
     used: Sequence[Passage]
     """what the model reads; nothing unless relevant"""
     messages: tuple[Message, ...]
+    text_of: Callable[[str], str]
+    """a document's whole stored text: a table's headings may stand outside the passage"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,7 @@ class Answerer:
         options: Sequence[str],
         budget: int,
         clock: StageClock,
+        text_of: Callable[[str], str],
     ) -> Brief:
         """Choose what the model is shown, in at most `budget` tokens."""
         sentences = reading.rank(question, found, self._embedder)
@@ -124,7 +127,7 @@ class Answerer:
         used = context.fit(chosen, budget=budget, count_tokens=self._model.count_tokens)
         messages = answer_messages(question, used, options=options)
         clock.lap("context")
-        return Brief(question, domain, found, sentences, relevant, used, messages)
+        return Brief(question, domain, found, sentences, relevant, used, messages, text_of)
 
     def extracts(self, question: str) -> bool:
         """Whether a question is answered in the words of a passage alone.
@@ -176,8 +179,11 @@ class Answerer:
             return Outcome(verdict, "span", prompt_tokens=tokens, signals=chosen.signals)
         best, at = chosen.best, chosen.best.sentence
         moved = best.passage.start - at.passage.start  # the excerpt's offsets as the passage's
+        verdict = grounding.span(at.passage, (at.start, at.end), (best.start + moved, best.end + moved))
+        if at.row is not None:
+            verdict = _row(brief, at, best.start + moved)
         return Outcome(
-            grounding.span(at.passage, (at.start, at.end), (best.start + moved, best.end + moved)),
+            verdict,
             "span",
             draft=best.text,
             prompt_tokens=tokens,
@@ -226,6 +232,17 @@ class Answerer:
             timeout_seconds=self._limits.timeout_seconds,
             domain=domain,
         )
+
+
+def _row(brief: Brief, at: reading.Sentence, marked: int) -> grounding.Verdict:
+    """What a table's row says; its headings are looked for in the whole document."""
+    text, base = brief.text_of(at.passage.document_id), at.passage.start
+    row = tables.row_at(text, base + at.start, base + at.end)
+    if row is None:  # the document changed under the passage: the citation will not verify either
+        return grounding.Verdict("", (), "the passages hold no words that could answer")
+    said, cell = tables.told(brief.question, text, row, base + marked)
+    chosen = (cell.start - base, cell.end - base) if cell else None
+    return grounding.row(said, at.passage, (at.start, at.end), chosen)
 
 
 def silent(brief: Brief) -> str:

@@ -134,6 +134,16 @@ def span(passage: Passage, sentence: tuple[int, int], chosen: tuple[int, int]) -
     )
 
 
+def row(said: str, passage: Passage, line: tuple[int, int], chosen: tuple[int, int] | None) -> Verdict:
+    """What a table's row says as the answer, cited with the row, the cell that answers marked in it.
+
+    line, chosen: start and end in the passage's text
+    """
+    cited = _citation(said, 1.0, _Span(passage, *line, frozenset(), frozenset(), 1))
+    focus = (passage.start + chosen[0], passage.start + chosen[1]) if chosen else None
+    return Verdict(said, (cited.model_copy(update={"focus": focus}),), "")
+
+
 def coverage(question_words: Sequence[str], about: frozenset[str]) -> float:
     """Share of the question's weighted words in a set of words, in [0, 1]; 1 for a question without any."""
     total = sum(_weight(word) for word in question_words)

@@ -22,6 +22,11 @@ class OpenDomain:
         self.generation, self.index, self.documents = generation, index, documents
         self._scopes: tuple[int, Scopes] | None = None
 
+    def text_of(self, document_id: str) -> str:
+        """A document's whole text; empty for one that is gone."""
+        document = self.documents.get(document_id)
+        return document.text if document else ""
+
     def scopes(self) -> Scopes:
         """The names and years in its documents' metadata, read anew when a document changed."""
         version = self.documents.version()

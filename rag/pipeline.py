@@ -99,7 +99,13 @@ class Pipeline:
         found = self._search(domain, searched, question, clock)
         yield RetrievalEvent(standalone_question=searched, passages=tuple(found))
         brief = self._answerer.brief(
-            searched, question.domain, found, options=question.options, budget=budget, clock=clock
+            searched,
+            question.domain,
+            found,
+            options=question.options,
+            budget=budget,
+            clock=clock,
+            text_of=domain.text_of,
         )
         if question.options:
             outcome = self._answerer.choose(question.options, brief, cancelled)
@@ -174,7 +180,13 @@ class Pipeline:
         budget = self._answerer.budget(searched, question.options)
         found = self._search(domain, searched, question, clock)
         return self._answerer.brief(
-            searched, question.domain, found, options=question.options, budget=budget, clock=clock
+            searched,
+            question.domain,
+            found,
+            options=question.options,
+            budget=budget,
+            clock=clock,
+            text_of=domain.text_of,
         )
 
     def passages(self, question: Question, *, mode: RetrievalMode | None = None) -> list[Passage]:

@@ -80,6 +80,17 @@ def test_a_file_of_each_architecture_is_loaded_and_decodes(model: LlamaModel, re
     assert [piece.text for piece in again] == [piece.text for piece in pieces]
 
 
+def test_a_file_of_each_architecture_is_held_to_the_words_of_a_text(model: LlamaModel) -> None:
+    texts = ["the end of the test", "the other end"]
+    found = model.extract(Prompt(messages=MESSAGES, max_tokens=12), texts, alternatives=("not in the passages",))
+    assert found
+    everything = [*texts, "not in the passages"]
+    answers = {everything[place.text][place.start : place.end] for span in found for place in span.places}
+    for answer in answers:
+        assert any(f" {answer} " in f" {text} " for text in everything)
+    assert len(found) == len({span.places for span in found})
+
+
 def test_markers_are_one_token_each_and_never_come_out_of_a_content(path: Path, recipe: Recipe) -> None:
     loaded = Llama(path, context_tokens=256, threads=1, gpu_layers=0)
     special = {loaded.tokenize(marker, special=True)[0] for marker in recipe.markers}

@@ -301,3 +301,20 @@ def test_a_company_and_a_year_in_the_question_scope_the_search(tmp_path: Path) -
         pipeline = open_pipeline(tmp_path / "data", scope=scope, passages=20)
         assert {passage.document_id for passage in pipeline.passages(asked)} == documents
         pipeline.close()
+
+
+def test_a_row_of_a_table_is_answered_by_its_column_and_cited_whole(tmp_path: Path) -> None:
+    table = (
+        "Statement of operations (in millions)\n\nYear   2016   2017\nNet sales   $   135.5   $   177.9\n"
+        "Taxes   (950)   (769)\n"
+    )
+    (tmp_path / "report.txt").write_text(table)
+    ingest(tmp_path / "data", tmp_path / "report.txt", HashedWords(dimensions=256))
+    pipeline = open_pipeline(tmp_path / "data", lambda _: "135.5", decoding="extractive", min_relevance=0.1)
+    answer = pipeline.answer(Question(text="What were the net sales in FY2017?", domain="plant"))
+    (citation,) = answer.citations
+    assert answer.text == "Net sales, 2017: 177.9 (millions)"
+    assert " ".join(citation.quote.split()) == "Net sales $ 135.5 $ 177.9"
+    assert citation.focus is not None
+    assert table[slice(*citation.focus)] == "177.9"
+    pipeline.close()

@@ -1,0 +1,164 @@
+"""Rows of tables in a text: label, cells with exact offsets, and the heading of each column. Pure.
+
+A row is one line whose cells are parted by bars, tabs or two spaces and more (what text extraction leaves of a table),
+a label first and at least two numbers after it. The columns' headings stand in the nearest line above that has as many
+cells. A currency sign in a cell of its own belongs to the number after it, a lone per cent sign to the one before.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from rag.lexical import words
+
+NUMBER = re.compile(r"[($€£¥+−-]*\s?\d[\d,]*(?:\.\d+)?\s?%?\)?%?|[—–-]")
+"""A number as tables write it: grouped, negative in brackets, a per cent sign; a dash is nothing."""
+_GAP = re.compile(r" *(?:\||\t|   *) *")
+_YEAR = re.compile(r"(?:FY ?)?(?:19|20)\d\d")
+_CHANGE = re.compile(
+    r"\b(?:chang|grow|grew|increas|decreas|declin|rise|rose|fall|fell)\w*.*(?:percent|%|\brate\b)|"
+    r"(?:percent|%|\brate\b).*\b(?:chang|grow|increas|decreas|declin)\w*|year[- ]over[- ]year|\byoy\b",
+    re.IGNORECASE | re.DOTALL,
+)
+_SCALE = re.compile(r"\b(?:in )?(thousands|millions|billions)\b", re.IGNORECASE)
+_CURRENCY = frozenset("$€£¥")
+HEADER_LINES = 60
+"""How far above a row its columns' headings are looked for: a long page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A cell by its offsets, its currency sign apart."""
+
+    start: int
+    end: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of a table: what it is about, and its numbers in the columns' order."""
+
+    start: int
+    end: int
+    label: str
+    cells: tuple[Cell, ...]
+
+
+def rows(text: str, start: int = 0, end: int | None = None) -> Iterator[Row]:
+    """The rows that lie within `text[start:end]`, in order."""
+    for match in re.finditer(r"[^\n]+", text[start:end]):
+        row = row_at(text, start + match.start(), start + match.end())
+        if row is not None:
+            yield row
+
+
+def row_at(text: str, start: int, end: int) -> Row | None:
+    """The line as a row, or None where it is none."""
+    cells = _cells(text, start, end)
+    if len(cells) < 3 or not any(c.isalpha() for c in cells[0].text):
+        return None
+    label, *rest = cells
+    numbers = _joined(rest)
+    if len(numbers) < 2 or not all(NUMBER.fullmatch(cell.text) for cell in numbers):
+        return None
+    if all(_YEAR.fullmatch(cell.text) for cell in numbers):
+        return None  # the columns' headings look like a row
+    return Row(label.start, numbers[-1].end, label.text.strip(" :."), tuple(numbers))
+
+
+def headings(text: str, row: Row) -> tuple[str, ...]:
+    """What stands above each of a row's cells in the nearest line with as many cells; empty where none is found."""
+    above = text[: row.start].rfind("\n")
+    for _ in range(HEADER_LINES):
+        if above < 0:
+            break
+        begin = text.rfind("\n", 0, above) + 1
+        if row_at(text, begin, above) is None:
+            cells = [cell.text for cell in _joined(_cells(text, begin, above))]
+            for found in (cells[1:], cells):
+                if len(found) == len(row.cells) and all(any(c.isalnum() for c in heading) for heading in found):
+                    return tuple(found)
+        above = begin - 1
+    return ()
+
+
+def column(question: str, headed: Sequence[str]) -> int | None:
+    """The column whose heading shares most words with the question; None where none does, or two do alike."""
+    shared = [len(_asked(question) & set(words(heading))) for heading in headed]
+    best = max(shared, default=0)
+    return shared.index(best) if best > 0 and shared.count(best) == 1 else None
+
+
+def told(question: str, text: str, row: Row, marked: int) -> tuple[str, Cell | None]:
+    """What a row says to a question, in words, and the cell it rests on where it is one.
+
+    A change in percent between two years that the question names is computed; else the cell is that of the column that
+    the question names, or the one that holds the offset `marked`; without any, the whole row is said.
+    """
+    headed = headings(text, row)
+    scale = _scale(text, row)
+    years = [i for i, heading in enumerate(headed) if _asked(question) & set(re.findall(r"(?:19|20)\d\d", heading))]
+    if len(years) == 2 and _CHANGE.search(question):
+        before, after = sorted(years, key=lambda i: headed[i])
+        old, new = value(row.cells[before].text), value(row.cells[after].text)
+        if old and new is not None:
+            change = (new - old) / abs(old) * 100
+            amounts = f"{row.cells[before].text} to {row.cells[after].text}{scale}"
+            return f"{row.label}, {headed[before]} to {headed[after]}: {change:+.1f}% ({amounts})", row.cells[after]
+    chosen = column(question, headed)
+    if chosen is None:
+        chosen = next((i for i, cell in enumerate(row.cells) if cell.start <= marked < cell.end), None)
+    if chosen is None:
+        return " ".join(text[row.start : row.end].split()), None
+    cell = row.cells[chosen]
+    heading = f", {headed[chosen]}" if headed else ""
+    return f"{row.label}{heading}: {cell.text}{scale}", cell
+
+
+def value(number: str) -> float | None:
+    """The value of a cell; in brackets it is negative. None for a dash."""
+    digits = re.sub(r"[^\d.]", "", number)
+    if not digits.strip("."):
+        return None
+    return -float(digits) if number.lstrip("$€£¥ ").startswith(("(", "-", "−")) else float(digits)
+
+
+def _asked(question: str) -> set[str]:
+    short = {f"20{digits}" for digits in re.findall(r"\bFY ?['’]?(\d\d)\b", question)}
+    return set(words(question)) | short | set(re.findall(r"(?:19|20)\d\d", question))
+
+
+def _scale(text: str, row: Row) -> str:
+    """' (millions)' where the lines above say so."""
+    above = text[: row.start].splitlines()[-HEADER_LINES:]
+    found = next((match[1] for line in reversed(above) if len(line) < 200 and (match := _SCALE.search(line))), "")
+    return f" ({found.lower()})" if found else ""
+
+
+def _cells(text: str, start: int, end: int) -> list[Cell]:
+    line = text[start:end]
+    found, begin = [], 0
+    for gap in [*_GAP.finditer(line), None]:
+        stop = gap.start() if gap else len(line)
+        part = line[begin:stop]
+        if part.strip():
+            lead = len(part) - len(part.lstrip())
+            found.append(Cell(start + begin + lead, start + begin + len(part.rstrip()), part.strip()))
+        begin = gap.end() if gap else stop
+    return found
+
+
+def _joined(cells: Sequence[Cell]) -> list[Cell]:
+    """Without cells that hold a currency sign alone, and with a lone per cent sign put to its number."""
+    found: list[Cell] = []
+    for cell in cells:
+        if cell.text in _CURRENCY:
+            continue
+        if cell.text in ("%", ")", "%)") and found:
+            found[-1] = Cell(found[-1].start, cell.end, found[-1].text + cell.text)
+            continue
+        found.append(cell)
+    return found
