@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,9 @@ from ingest.run import apply
 from ingest.target import Target
 from rag.adapters.lora_files import SHIPPED, card_of
 from rag.build import build_pipeline, open_catalog, open_embedder, open_index
+from rag.catalog import Generation
 from rag.pipeline import Pipeline
+from rag.protocols import Index
 from rag.settings import AnswerSettings, DataSettings, ModelSettings, Settings
 from rag.types import Question
 
@@ -38,11 +39,15 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "source" / "ferry.md").write_text(DOCUMENT)
     settings = Settings(data=DataSettings(directory=folder / "data"))
     embedder = open_embedder(settings)
+
+    def made(generation: Generation, create: bool) -> Index:
+        return open_index(settings, generation, create=create)
+
     target = Target(
         "ferry",
         catalog=open_catalog(settings),
         embedder=embedder,
-        open_index=partial(open_index, settings),
+        open_index=made,
         backend="edge",
         create=True,
     )
