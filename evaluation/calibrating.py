@@ -1,6 +1,6 @@
-"""Fits the confidence of a domain's answers on one run, and checks it on another. Asks no model.
+"""Fits the confidence of a domain's answers on some runs, and checks it on another. Asks no model.
 
-The run that is fitted on was made with `UNDERSTUDY_ANSWER__MIN_CONFIDENCE=0`, so that every question got the best
+A run that is fitted on was made with `UNDERSTUDY_ANSWER__MIN_CONFIDENCE=0`, so that every question got the best
 answer there is. The weights are those of a logistic regression with a small penalty on the standardised signals; the
 threshold is the highest that refuses no more of the answerable questions than the stated share.
 """
@@ -58,30 +58,44 @@ def cases(run: Finished, judge: Judge) -> list[Case]:
     ]
 
 
-def fit(run: Finished, judge: Judge, *, max_refused: float, weights: str, for_any_domain: bool) -> Calibration:
-    """Fit every basis that has answers enough. Raises InvalidCorpus where none has, or where answers were refused."""
-    found = cases(run, judge)
-    bases = sorted({case.basis for case in found if case.signals and case.given})
-    fits = {}
-    for basis in bases:
-        own = [case for case in found if case.basis == basis and case.signals]
-        if len(own) >= LEAST and len({case.right for case in own}) == 2:
-            fits[basis] = _fit(own, max_refused, silent=_silent(found))
+def fit(
+    runs: Sequence[Finished], judge: Judge, *, max_refused: float, weights: str, for_any_domain: bool
+) -> Calibration:
+    """Fit every basis that has answers enough. Raises InvalidCorpus where none has, or where the runs do not match.
+
+    runs: of one domain, model and embedder; several where settings bring out several kinds of answers
+    """
+    first = runs[0].declared
+    for run in runs[1:]:
+        if _asked(run) != _asked(runs[0]):
+            raise InvalidCorpus(f"{run.folder} and {runs[0].folder} asked other domains or models: fit them apart")
+    found = [cases(run, judge) for run in runs]
+    fits: dict[str, Fit] = {}
+    for basis in sorted({case.basis for part in found for case in part if case.signals and case.given}):
+        parts = [part for part in found if sum(case.basis == basis for case in part) >= LEAST]
+        own = [case for part in parts for case in part if case.basis == basis and case.signals]
+        if own and len({case.right for case in own}) == 2:
+            fits[basis] = _fit(own, max_refused, silent=_silent([case for part in parts for case in part]))
     if not fits:
         raise InvalidCorpus(
-            f"no kind of answer stands in {run.folder} {LEAST} times, right and wrong: ask more questions, with "
+            f"no kind of answer stands in {runs[0].folder} {LEAST} times, right and wrong: ask more questions, with "
             "UNDERSTUDY_ANSWER__MIN_CONFIDENCE=0"
         )
     return Calibration(
         fits=fits,
         max_refused=max_refused,
-        n=sum(case.basis in fits for case in found),
-        suite=run.declared.suite,
-        date=run.declared.date,
+        n=sum(case.basis in fits for part in found for case in part),
+        suite=first.suite,
+        date=max(run.declared.date for run in runs),
         weights=weights,
-        embedder=run.declared.embedder_fingerprint,
-        generation="" if for_any_domain else run.declared.generation,
+        embedder=first.embedder_fingerprint,
+        generation="" if for_any_domain else first.generation,
     )
+
+
+def _asked(run: Finished) -> tuple[str, str, str, str]:
+    declared = run.declared
+    return declared.domain, declared.generation, declared.model_fingerprint, declared.embedder_fingerprint
 
 
 def check(calibration: Calibration, run: Finished, judge: Judge) -> Checked:

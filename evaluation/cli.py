@@ -82,7 +82,8 @@ def run(
     max_accuracy_loss: MaxLoss = 0.05,
     min_speedup: MinSpeedup = None,
     only: Annotated[
-        Path | None, typer.Option("--only", help="A file of question ids, one a line: nothing else is asked.")
+        Path | None,
+        typer.Option("--only", exists=True, dir_okay=False, help="A file of question ids: nothing else is asked."),
     ] = None,
     no_texts: NoTexts = False,
     as_json: Json = False,
@@ -118,8 +119,8 @@ def run(
 
 @app.command()
 def calibrate(
-    folder: Annotated[
-        Path, typer.Argument(help="A run made with UNDERSTUDY_ANSWER__MIN_CONFIDENCE=0; it is fitted on.")
+    folders: Annotated[
+        list[Path], typer.Argument(help="Runs made with UNDERSTUDY_ANSWER__MIN_CONFIDENCE=0; they are fitted on.")
     ],
     *,
     against: Annotated[
@@ -144,8 +145,9 @@ def calibrate(
     from rag.settings import load
 
     with _refusals():
-        run, judge = read_run(folder, suite), shipped_judge()
-        fitted = fit(run, judge, max_refused=max_refused, weights=current_weights(run), for_any_domain=out is not None)
+        runs, judge = [read_run(folder, suite) for folder in folders], shipped_judge()
+        run = runs[0]
+        fitted = fit(runs, judge, max_refused=max_refused, weights=current_weights(run), for_any_domain=out is not None)
         if against:
             fitted = fitted.model_copy(update={"checked": check(fitted, read_run(against, suite), judge)})
         path = out or open_catalog(load()).calibration_path(run.declared.domain)

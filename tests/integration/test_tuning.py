@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from evaluation.running import unseen
+from evaluation.suites import SuiteQuestion, Use
 from rag.adapters import lora_files
 from rag.engine.llama import Llama, LoadError
 from rag.errors import ModelUnavailable
+from rag.prompt import seen_hash
 from tests.fakes.gguf_files import write_gguf
 from tuning import gguf_adapter
 from tuning.training import Recipe, Tokens, Trained, train
@@ -119,3 +124,27 @@ def test_domains_get_their_own_adapter_or_none(adapter: Path, tmp_path: Path) ->
     same = lora_files.resolve(str(adapter), {"handbook": str(adapter)}, model=adapter, model_sha256="1", cache=tmp_path)
     assert len(same.files) == 1, "one file is loaded once"
     assert same.of("handbook") == same.of("other") == lora_files.DEFAULT
+
+
+def test_an_evaluation_leaves_out_what_the_adapter_learned_from(
+    adapter: Path, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = [
+        SuiteQuestion(id=str(i), question=text, answers=("x",), use=Use.ANSWERABLE, file="q", line=i)
+        for i, text in enumerate(["Who built  it?", "Who broke it?", "Who mended it?"], start=1)
+    ]
+    (tmp_path / "a.gguf").write_bytes(adapter.read_bytes())
+    card = {
+        "base_sha256": hashlib.sha256(base.read_bytes()).hexdigest(),
+        "sha256": hashlib.sha256(adapter.read_bytes()).hexdigest(),
+        "trained": [seen_hash("who built it?")],
+        "checked": [seen_hash("who BROKE it?")],
+    }
+    (tmp_path / "a.json").write_text(json.dumps(card))
+    monkeypatch.setenv("UNDERSTUDY_DATA__DIRECTORY", str(tmp_path / "data"))
+    monkeypatch.setenv("UNDERSTUDY_MODEL__NAME", str(base))
+    monkeypatch.setenv("UNDERSTUDY_MODEL__ADAPTER", str(tmp_path / "a.gguf"))
+    assert [q.id for q in unseen(asked, checked_too=True)] == ["3"]
+    assert [q.id for q in unseen(asked, checked_too=False)] == ["2", "3"]
+    monkeypatch.setenv("UNDERSTUDY_MODEL__ADAPTER", "none")
+    assert len(unseen(asked, checked_too=True)) == 3
