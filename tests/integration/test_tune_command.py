@@ -1,0 +1,83 @@
+"""`understudy tune` from a stored domain to an adapter that answers: the real default model, one step of training."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[2]
+
+
+def understudy(data: Path, *arguments: str, adapter: str = "auto") -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {
+        "UNDERSTUDY_DATA__DIRECTORY": str(data),
+        "UNDERSTUDY_MODEL__WEIGHTS_FORMAT": "as-shipped",
+        "UNDERSTUDY_MODEL__ADAPTER": adapter,
+        "UNDERSTUDY_ANSWER__MIN_CONFIDENCE": "0",
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "api", *arguments],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tune")
+    done = understudy(folder / "data", "ingest", "apply", "corpora/plant", "--domain", "plant")
+    assert done.returncode == 0, done.stderr
+    return folder / "data"
+
+
+def test_questions_are_made_from_the_documents_of_a_domain(data: Path, tmp_path: Path) -> None:
+    made = understudy(data, "tune", "corpus", "plant", "--out", str(tmp_path), "--limit", "20", "--only-questions")
+    assert made.returncode == 0, made.stderr
+    rows = [json.loads(line) for line in made.stdout.splitlines()]
+    assert len(rows) == 20
+    assert all(row["question"].endswith("?") and row["answers"] and row["gold_doc_ids"] for row in rows)
+
+
+def test_a_domain_is_tuned_checked_and_asked_with_its_adapter(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "adapter"
+    tuned = understudy(
+        data, "tune", "corpus", "plant", "--out", str(out), "--limit", "14", "--check", "3", "--steps", "1",
+        "--licence", "CC0-1.0", "--json",
+    )  # fmt: skip
+    assert tuned.returncode == 0, tuned.stderr
+    card = json.loads(tuned.stdout)
+    assert card["licence"] == "CC0-1.0"
+    assert card["after"]["answerable"] == card["before"]["answerable"] == 3
+    assert sum(card["examples"].values()) > 0
+    assert {path.name for path in out.iterdir()} == {"adapter.gguf", "adapter.json", "check-plant.txt", "loss.svg"}
+    asked = understudy(
+        data,
+        "ask",
+        "--domain",
+        "plant",
+        "--json",
+        "Which code is overtime booked on?",
+        adapter=str(out / "adapter.gguf"),
+    )
+    answer = json.loads(asked.stdout)
+    assert answer["basis"] == "span"
+    assert "changed since" in answer["warning"], "the shipped calibration was fitted with another adapter"
+
+
+def test_refusals_say_what_to_do(data: Path, tmp_path: Path) -> None:
+    unknown = understudy(data, "tune", "corpus", "nowhere", "--out", str(tmp_path))
+    assert unknown.returncode == 2
+    assert "understudy ingest apply" in unknown.stderr
+    uneven = understudy(data, "tune", "suite", "a", "b", "c", "--check", "1", "--check", "2", "--out", str(tmp_path))
+    assert uneven.returncode == 2
+    assert "once a suite" in uneven.stderr
