@@ -152,7 +152,12 @@ class Answerer:
             )
             gains = [told.mean - known.mean for told, known in zip(briefed, prior, strict=True)]
         weighed = choosing.weigh(
-            brief.question, options, brief.sentences, gains=gains, gain_weight=self._limits.likelihood_weight
+            brief.question,
+            options,
+            brief.sentences,
+            gains=gains,
+            gain_weight=self._limits.likelihood_weight,
+            conclusion=choosing.conclusion_of(brief.text_of(brief.found[0].document_id)),
         )
         first, second, *_ = sorted(weighed, key=lambda option: -option.score)
         at = first.sentence
