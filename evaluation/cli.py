@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rag.errors import RagError
+from evaluation.console import bar, refusals
 
 if TYPE_CHECKING:
     from evaluation.recommendation import Threshold
@@ -42,7 +40,7 @@ def check(suite: SuitePath, *, as_json: Json = False) -> None:
     """Find what would make a comparison wrong, by file and line."""
     from evaluation.suites import check as check_suite
 
-    with _refusals():
+    with refusals("evaluate"):
         problems = check_suite(suite)
     errors = sum(problem.severity == "error" for problem in problems)
     if as_json:
@@ -94,13 +92,13 @@ def run(
     from evaluation.suites import read_suite
 
     threshold = _threshold(min_accuracy, max_accuracy_loss, min_speedup)
-    with _refusals():
+    with refusals("evaluate"):
         load_prices(prices or SHIPPED)  # a table that will be refused is refused before the first question
         read, problems = read_suite(suite)
         for problem in problems:
             typer.echo(problem, err=True)
         live = Live(llm, llm_url, os.environ.get(llm_key_env, ""), recording or out / "llm.jsonl", max_usd, prices)
-        with _bar() as progress:
+        with bar() as progress:
             ask(
                 read,
                 suite,
@@ -144,7 +142,7 @@ def calibrate(
     from rag.build import open_catalog
     from rag.settings import load
 
-    with _refusals():
+    with refusals("evaluate"):
         runs, judge = [read_run(folder, suite) for folder in folders], shipped_judge()
         run = runs[0]
         fitted = fit(runs, judge, max_refused=max_refused, weights=current_weights(run), for_any_domain=out is not None)
@@ -181,7 +179,7 @@ def report(
 ) -> None:
     """Judge the records of a run anew and write its report. Asks no model."""
     threshold = _threshold(min_accuracy, max_accuracy_loss, min_speedup)
-    with _refusals():
+    with refusals("evaluate"):
         _report(folder, suite, prices, threshold, no_texts=no_texts, as_json=as_json)
 
 
@@ -195,7 +193,7 @@ def summary(
     from evaluation.summary import read_reports
     from evaluation.summary import summary as summarised
 
-    with _refusals():
+    with refusals("evaluate"):
         reports = read_reports(folder)
         (folder / "README.md").write_text(summarised(reports), "utf-8")
     if as_json:
@@ -223,7 +221,7 @@ def compare(
     from evaluation.gate import gate as gated
     from evaluation.judge import shipped_judge
 
-    with _refusals():
+    with refusals("evaluate"):
         found = gated(read_run(first, suite), read_run(second, suite), shipped_judge(), arm=arm, quotable=not no_texts)
     if as_json:
         typer.echo(found.model_dump_json(indent=1))
@@ -261,11 +259,11 @@ def judge(
     from evaluation.running import open_llm
     from evaluation.suites import read_suite
 
-    with _refusals():
+    with refusals("evaluate"):
         read, _ = read_suite(suite)
         model = open_llm(llm, llm_url, os.environ.get(llm_key_env, "")) if llm else None
         try:
-            with _bar() as progress:
+            with bar() as progress:
                 rows = agreement(read, shipped_judge(), model, limit=limit, progress=progress)
         finally:
             if model:
@@ -295,7 +293,7 @@ def workloads(
     from evaluation.suites import read_suite
     from evaluation.workloads import use_cases
 
-    with _refusals():
+    with refusals("evaluate"):
         read, _ = read_suite(suite)
         name = domain or read.name.replace("_", "-")
         found = use_cases(read, suite, name, requests=requests, edge_only=edge_only)
@@ -338,27 +336,6 @@ def _report(
         for said in made.sentences:
             typer.echo(said)
         typer.echo(f"wrote {', '.join(str(path) for path in paths)}")
-
-
-@contextmanager
-def _bar() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar with counts and the time to go, on standard error."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("starting", total=None)
-        yield lambda arm, done, total: progress.update(task, description=arm, completed=done, total=total)
-
-
-@contextmanager
-def _refusals() -> Iterator[None]:
-    try:
-        yield
-    except RagError as error:
-        typer.echo(f"evaluate: {error}", err=True)
-        raise typer.Exit(2) from None
 
 
 def main() -> None:

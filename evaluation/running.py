@@ -21,6 +21,7 @@ from evaluation.machine import commit, hardware
 from evaluation.records import Declared, Records
 from evaluation.sampling import fingerprint, sample
 from evaluation.suites import Suite, SuiteQuestion
+from rag.calibration import identity
 from rag.errors import InvalidCorpus, InvalidSettings
 from rag.prompt import seen_hash
 from rag.settings import load
@@ -205,12 +206,12 @@ def unseen(questions: Sequence[SuiteQuestion], *, checked_too: bool) -> tuple[Su
 
 
 def current_weights(run: Finished) -> str:
-    """`ModelCard.weights` of the model in force. Raises InvalidCorpus where it is not the one that was asked."""
+    """`rag.calibration.identity` of the model in force. Raises InvalidCorpus where it is not the one that was asked."""
     from rag.build import open_model
 
     model = open_model(load())
     try:
-        card = model.card
+        card, weights = model.card, identity(model, run.declared.domain)
     finally:
         model.close()
     if card.fingerprint != run.declared.model_fingerprint:
@@ -218,7 +219,7 @@ def current_weights(run: Finished) -> str:
             f"the run in {run.folder} asked another model, adapter or format of weights than the settings name: run "
             "it again, or set them back"
         )
-    return card.weights
+    return weights
 
 
 def open_llm(model: str, url: str, key: str) -> LanguageModel:

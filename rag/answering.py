@@ -129,15 +129,15 @@ class Answerer:
         clock.lap("context")
         return Brief(question, domain, found, sentences, relevant, used, messages, text_of)
 
-    def extracts(self, question: str) -> bool:
+    def extracts(self, question: str, domain: str) -> bool:
         """Whether a question is answered in the words of a passage alone.
 
         By setting; on auto where an adapter taught the model to copy, unless an explanation is asked for.
         """
-        card = self._model.card
-        if not card.scores or self._limits.decoding == "free":
+        if not self._model.card.scores or self._limits.decoding == "free":
             return False
-        return self._limits.decoding == "extractive" or (card.adapted and not extraction.explains(question))
+        learned = bool(self._model.adapter(domain))
+        return self._limits.decoding == "extractive" or (learned and not extraction.explains(question))
 
     def choose(self, options: tuple[str, ...], brief: Brief, cancelled: Cancelled = None) -> Outcome:
         """The option that the passages speak for, cited with the sentence that does so most."""
@@ -151,13 +151,15 @@ class Answerer:
                 for messages in (brief.messages, bare)
             )
             gains = [told.mean - known.mean for told, known in zip(briefed, prior, strict=True)]
+        polar = choosing.is_polar(options)
+        conclusion = choosing.conclusion_of(brief.text_of(brief.found[0].document_id)) if polar else []
         weighed = choosing.weigh(
             brief.question,
             options,
             brief.sentences,
             gains=gains,
             gain_weight=self._limits.likelihood_weight,
-            conclusion=choosing.conclusion_of(brief.text_of(brief.found[0].document_id)),
+            conclusion=conclusion,
         )
         first, second, *_ = sorted(weighed, key=lambda option: -option.score)
         at = first.sentence

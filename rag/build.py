@@ -159,7 +159,7 @@ def open_model(settings: Settings) -> LanguageModel:
     adapters = lora_files.resolve(
         settings.model.adapter, settings.model.adapters, model=file.path, model_sha256=file.sha256, cache=cache
     )
-    loaded = lora_files.fingerprint(adapters, cache)
+    loaded = lora_files.fingerprint(adapters)
     parts = ("llama/2", file.sha256, weights.format, file.template, version("llama-cpp-python"), *loaded)
     return LlamaModel(
         Path(weights.path),
@@ -172,7 +172,7 @@ def open_model(settings: Settings) -> LanguageModel:
         fingerprint=hashlib.sha256("\x1f".join(parts).encode()).hexdigest(),
         licence=file.licence,
         weights_format=weights.format,
-        weights=hashlib.sha256("\x1f".join((file.sha256, *loaded)).encode()).hexdigest(),
+        weights=file.sha256,
         adapters=adapters.files,
         adapter_of=adapters.of,
     )

@@ -8,6 +8,7 @@ it was made on: under others it still orders answers, but its numbers are a gues
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from importlib.resources import files
@@ -16,6 +17,7 @@ from pathlib import Path
 from pydantic import Field, NonNegativeInt, ValidationError
 
 from rag.errors import InvalidSettings
+from rag.protocols import LanguageModel
 from rag.types import Value
 
 
@@ -51,7 +53,7 @@ class Calibration(Value):
     n: NonNegativeInt = Field(description="questions fitted on")
     suite: str
     date: str
-    weights: str = Field(description="of the model, adapter included: `ModelCard.weights`")
+    weights: str = Field(description="of the model, adapter included: `identity`")
     embedder: str = Field(description="fingerprint")
     generation: str = Field(default="", description="of the domain; empty for one that is meant for any")
     checked: Checked | None = None
@@ -88,6 +90,12 @@ def read(path: Path) -> Calibration | None:
         ) from None
 
 
+def identity(model: LanguageModel, domain: str) -> str:
+    """The weights that answer a domain: file and adapter, whatever format they are served in."""
+    return f"{model.card.weights}+{model.adapter(domain)}"
+
+
+@functools.cache
 def shipped() -> Calibration | None:
     """The calibration of the default model with its adapter, for any domain without its own."""
     return read(Path(str(files("rag"))) / "tuned" / "calibration.json")

@@ -90,27 +90,16 @@ class Pipeline:
         Raises QuestionError before the first event; CorpusError and BackendError at any point.
         """
         clock = StageClock()
-        self._check(question)
-        domain = self._domains.get(question.domain)
-        filters.check(question.filter, domain.generation.manifest.fields)
-        searched = standalone(question.text, question.earlier)
+        domain, searched = self._opened(question)
         budget = self._answerer.budget(searched, question.options)
         clock.lap("prepare")
         found = self._search(domain, searched, question, clock)
         yield RetrievalEvent(standalone_question=searched, passages=tuple(found))
-        brief = self._answerer.brief(
-            searched,
-            question.domain,
-            found,
-            options=question.options,
-            budget=budget,
-            clock=clock,
-            text_of=domain.text_of,
-        )
+        brief = self._brief(question, domain, searched, found, budget=budget, clock=clock)
         if question.options:
             outcome = self._answerer.choose(question.options, brief, cancelled)
             clock.lap("choose")
-        elif self._answerer.extracts(searched):
+        elif self._answerer.extracts(searched, question.domain):
             outcome = self._answerer.extract(brief, cancelled)
             if outcome.draft:
                 yield TokenEvent(text=outcome.draft)
@@ -173,28 +162,15 @@ class Pipeline:
     def brief(self, question: Question) -> Brief:
         """What the model would be shown, without asking it. Raises what `stream` raises."""
         clock = StageClock()
-        self._check(question)
-        domain = self._domains.get(question.domain)
-        filters.check(question.filter, domain.generation.manifest.fields)
-        searched = standalone(question.text, question.earlier)
+        domain, searched = self._opened(question)
         budget = self._answerer.budget(searched, question.options)
         found = self._search(domain, searched, question, clock)
-        return self._answerer.brief(
-            searched,
-            question.domain,
-            found,
-            options=question.options,
-            budget=budget,
-            clock=clock,
-            text_of=domain.text_of,
-        )
+        return self._brief(question, domain, searched, found, budget=budget, clock=clock)
 
     def passages(self, question: Question, *, mode: RetrievalMode | None = None) -> list[Passage]:
         """What retrieval finds, best first, without asking the model."""
-        self._check(question)
-        domain = self._domains.get(question.domain)
-        filters.check(question.filter, domain.generation.manifest.fields)
-        return self._search(domain, standalone(question.text, question.earlier), question, StageClock(), mode=mode)
+        domain, searched = self._opened(question)
+        return self._search(domain, searched, question, StageClock(), mode=mode)
 
     def document(self, domain: str, document_id: str) -> Document | None:
         """A stored document with its whole text, or None."""
@@ -238,6 +214,33 @@ class Pipeline:
         if options and (len(options) < 2 or not all(options) or len(set(options)) < len(options)):
             raise InvalidQuestion("options must be two or more different texts, none of them empty: to choose between")
 
+    def _opened(self, question: Question) -> tuple[OpenDomain, str]:
+        """The domain, open, and the question as it stands alone. Raises QuestionError."""
+        self._check(question)
+        domain = self._domains.get(question.domain)
+        filters.check(question.filter, domain.generation.manifest.fields)
+        return domain, standalone(question.text, question.earlier)
+
+    def _brief(
+        self,
+        question: Question,
+        domain: OpenDomain,
+        searched: str,
+        found: list[Passage],
+        *,
+        budget: int,
+        clock: StageClock,
+    ) -> Brief:
+        return self._answerer.brief(
+            searched,
+            question.domain,
+            found,
+            options=question.options,
+            budget=budget,
+            clock=clock,
+            text_of=domain.text_of,
+        )
+
     def _search(
         self, domain: OpenDomain, text: str, question: Question, clock: StageClock, *, mode: RetrievalMode | None = None
     ) -> list[Passage]:
@@ -277,7 +280,7 @@ class Pipeline:
             return None, 0.0, ""
         least = fit.threshold if self._limits.min_confidence < 0 else self._limits.min_confidence
         warning = fitted.stale(
-            weights=self._model.card.weights,
+            weights=calibration.identity(self._model, manifest.domain),
             embedder=self._embedder.fingerprint,
             generation=manifest.generation,
         )

@@ -129,6 +129,10 @@ class LanguageModel(Protocol):
         """What is loaded, and where it runs."""
         ...
 
+    def adapter(self, domain: str) -> str:
+        """The adapter that answers a domain's questions, by its hex sha256; '' where the plain model does."""
+        ...
+
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text by the model's own tokenizer, no special tokens added."""
         ...

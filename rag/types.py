@@ -364,5 +364,4 @@ class ModelCard(Value):
     scores: bool = Field(
         default=False, description="whether `score` and `extract` work: a remote model tells no likelihoods"
     )
-    weights: str = Field(default="", description="changes with the weights and adapters, not with their format")
-    adapted: bool = Field(default=False, description="whether an adapter taught it to answer in a passage's words")
+    weights: str = Field(default="", description="hex sha256 of the file it comes from, whatever its format now")

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rag.errors import RagError
+from evaluation.console import bar, refusals
 
 if TYPE_CHECKING:
     from tuning.checking import Figures
     from tuning.run import Part
+    from tuning.suites import Deal
 
 app = typer.Typer(help="Tune a small adapter to your questions or documents.", no_args_is_help=True)
 
@@ -59,7 +59,7 @@ def suite(
             f"tune: --check is given {len(kept)} times for {len(suites)} suites: once, or once a suite", err=True
         )
         raise typer.Exit(2)
-    with _refusals():
+    with refusals("tune"):
         parts = []
         for folder, held in zip(suites, kept, strict=True):
             read, problems = read_suite(folder)
@@ -93,7 +93,7 @@ def corpus(
     from tuning.suites import Deal
     from tuning.synthetic import questions
 
-    with _refusals():
+    with refusals("tune"):
         documents = open_documents(load(), domain)
         made = questions(documents, limit=limit, seed=seed)
         if not made:
@@ -110,14 +110,12 @@ def corpus(
         _tune([part], out, steps=steps, rank=rank, seed=seed, licence=licence, as_json=as_json)
 
 
-def _part(domain: str, name: str, dealt: object) -> Part:
+def _part(domain: str, name: str, dealt: Deal) -> Part:
     import hashlib
 
     from tuning.card import Source
     from tuning.run import Part
-    from tuning.suites import Deal
 
-    assert isinstance(dealt, Deal)  # noqa: S101  # typed as object so that --help loads nothing
     rows = [[q.id, q.question, list(q.answers), list(q.gold)] for q in dealt.train]
     digest = hashlib.sha256(json.dumps(rows, ensure_ascii=False).encode()).hexdigest()
     counts = {"trained": len(dealt.train), "checked": len(dealt.check), "left_to_report": len(dealt.report)}
@@ -134,7 +132,7 @@ def _tune(parts: Sequence[Part], out: Path, *, steps: int, rank: int, seed: int,
     from tuning.run import tune
     from tuning.training import Recipe
 
-    with _bar() as progress:
+    with bar() as progress:
         card = tune(
             parts,
             out,
@@ -159,27 +157,6 @@ def _shown(found: Figures) -> str:
         f"refused {found.refused_rightly:.1%} of {found.out_of_corpus} out of corpus · "
         f"options right {found.options_right:.1%} of {found.options} · closed book {found.closed_book_right:.1%}"
     )
-
-
-@contextmanager
-def _bar() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar with counts and the time to go, on standard error."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("starting", total=None)
-        yield lambda name, done, total: progress.update(task, description=name, completed=done, total=total)
-
-
-@contextmanager
-def _refusals() -> Iterator[None]:
-    try:
-        yield
-    except RagError as error:
-        typer.echo(f"tune: {error}", err=True)
-        raise typer.Exit(2) from None
 
 
 def main() -> None:

@@ -13,14 +13,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from rag.extraction import REFUSAL
 from rag.prompt import answer_messages
 from rag.types import Message, Passage, Question
 
 if TYPE_CHECKING:
     from rag.pipeline import Pipeline
-
-REFUSAL = "not in the passages"
-"""What the prompt asks for where there is no answer (rag/prompts/answer.md)."""
 
 WITHOUT = 0.3
 """Share of the answered questions that are also shown without the sentences that answer them."""

@@ -2,6 +2,7 @@
 
 <out>/adapter.gguf     what `UNDERSTUDY_MODEL__ADAPTER` names
 <out>/adapter.json     its card: data, licence, hashes, recipe, figures
+<out>/check-*.txt      ids of the questions kept for checking: `evaluate run --only` asks them
 <out>/loss.svg         the loss of every step
 <out>/checkpoint.pt    where a run that was cut off goes on; removed at the end
 """

@@ -1,9 +1,8 @@
 """Questions made from a corpus without a large model, so that one without labels can tune. Pure.
 
 Four kinds, each with the exact words that answer it and the document they stand in: a definition ("X is a Y" asks what
-X is), a number under its heading, a name taken out of a sentence (cloze, as in Lewis, Denoyer & Riedel 2019,
-"Unsupervised Question Answering by Cloze Translation"), and a table row. A quarter of the documents give questions
-that their own words answer but that are asked with those words taken away (tuning.examples): unanswerables.
+X is), a number or a name taken out of a sentence (cloze, as in Lewis, Denoyer & Riedel 2019, "Unsupervised Question
+Answering by Cloze Translation"), and a table row. Unanswerables are made of them by `tuning.examples`.
 """
 
 from __future__ import annotations

@@ -37,13 +37,13 @@ class LlamaModel:
     ) -> None:
         """threads: 0 for one a core; gpu_layers: -1 for all where the build has a GPU.
 
-        adapters: LoRA files by name; adapter_of: a domain to one of the names, or '' for the plain model
+        adapters: LoRA files by their hex sha256; adapter_of: a domain to one of these, or '' for the plain model
         """
         self._template = template
         self._name, self._licence = name, licence
         self._fingerprint, self._format = fingerprint, weights_format
         self._weights = weights
-        self._adapter_of, self._adapted = adapter_of, bool(adapters)
+        self._adapter_of = adapter_of
         load = {
             "path": str(path),
             "context_tokens": context_tokens,
@@ -65,7 +65,6 @@ class LlamaModel:
             weights_format=self._format,
             licence=self._licence,
             scores=True,
-            adapted=self._adapted,
             weights=self._weights,
         )
 
@@ -78,6 +77,10 @@ class LlamaModel:
     def process_id(self) -> int | None:
         """The generator process, for those who watch memory; None between two processes."""
         return self._engine.process_id
+
+    def adapter(self, domain: str) -> str:
+        """The adapter of a domain; see rag.protocols.LanguageModel."""
+        return self._adapter_of(domain)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, markers in it taken as plain text."""

@@ -19,9 +19,6 @@ from rag.errors import ModelUnavailable
 SHIPPED = Path(str(files("rag"))) / "tuned"
 """Adapters that come with the product, one for each model that has one."""
 
-DEFAULT = "default"
-"""The name of the adapter of every domain without its own."""
-
 
 class Card(BaseModel):
     """What a program needs of a card; the rest is for people."""
@@ -40,11 +37,11 @@ class Card(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Adapters:
-    """Files by name, and the name for each domain."""
+    """Files by their hex sha256, and which answers each domain."""
 
     files: Mapping[str, Path]
     domains: Mapping[str, str]
-    """domain -> name, '' for none"""
+    """domain -> hex sha256 of its adapter, '' for none"""
     default: str
 
     def of(self, domain: str) -> str:
@@ -72,24 +69,21 @@ def resolve(wanted: str, by_domain: Mapping[str, str], *, model: Path, model_sha
     """
     found: dict[str, Path] = {}
 
-    def name_of(choice: str, name: str) -> str:
+    def loaded(choice: str) -> str:
         path = _shipped(model_sha256) if choice == "auto" else None if choice == "none" else Path(choice)
         if path is None:
             return ""
-        if known := next((other for other, file in found.items() if file == path), None):
-            return known
         _check(path, model, model_sha256, cache)
-        found[name] = path
-        return name
+        sha256 = sha256_of_file(path, cache)
+        found[sha256] = path
+        return sha256
 
-    default = name_of(wanted, DEFAULT)
-    return Adapters(found, {domain: name_of(choice, domain) for domain, choice in by_domain.items()}, default)
+    return Adapters(found, {domain: loaded(choice) for domain, choice in by_domain.items()}, loaded(wanted))
 
 
-def fingerprint(adapters: Adapters, cache: Path) -> tuple[str, ...]:
+def fingerprint(adapters: Adapters) -> tuple[str, ...]:
     """What of the adapters changes the model's words."""
-    hashes = [f"{name}={sha256_of_file(path, cache)}" for name, path in sorted(adapters.files.items())]
-    return (*hashes, *(f"{domain}:{name}" for domain, name in sorted(adapters.domains.items())))
+    return (adapters.default, *(f"{domain}:{sha256}" for domain, sha256 in sorted(adapters.domains.items())))
 
 
 def _shipped(model_sha256: str) -> Path | None:

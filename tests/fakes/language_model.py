@@ -59,6 +59,9 @@ class FakeLanguageModel:
             scores=True,
         )
 
+    def adapter(self, domain: str) -> str:
+        return ""
+
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return [len(TOKEN.findall(text)) for text in texts]
 

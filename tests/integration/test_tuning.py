@@ -13,9 +13,11 @@ import pytest
 from evaluation.running import unseen
 from evaluation.suites import SuiteQuestion, Use
 from rag.adapters import lora_files
+from rag.adapters.llama_model import LlamaModel
 from rag.engine.llama import Llama, LoadError
 from rag.errors import ModelUnavailable
 from rag.prompt import seen_hash
+from rag.types import Message, Prompt
 from tests.fakes.gguf_files import write_gguf
 from tuning import gguf_adapter
 from tuning.training import Recipe, Tokens, Trained, train
@@ -120,10 +122,28 @@ def test_domains_get_their_own_adapter_or_none(adapter: Path, tmp_path: Path) ->
     found = lora_files.resolve(
         "none", {"handbook": str(adapter), "plant": "none"}, model=adapter, model_sha256="1", cache=tmp_path
     )
-    assert [found.of(domain) for domain in ("handbook", "plant", "other")] == ["handbook", "", ""]
-    same = lora_files.resolve(str(adapter), {"handbook": str(adapter)}, model=adapter, model_sha256="1", cache=tmp_path)
-    assert len(same.files) == 1, "one file is loaded once"
-    assert same.of("handbook") == same.of("other") == lora_files.DEFAULT
+    sha256 = hashlib.sha256(adapter.read_bytes()).hexdigest()
+    assert [found.of(domain) for domain in ("handbook", "plant", "other")] == [sha256, "", ""]
+    copy = tmp_path / "copy.gguf"
+    copy.write_bytes(adapter.read_bytes())
+    same = lora_files.resolve(str(adapter), {"default": str(copy)}, model=adapter, model_sha256="1", cache=tmp_path)
+    assert len(same.files) == 1, "equal adapters are loaded once"
+    assert same.of("default") == same.of("other") == sha256
+
+
+def test_only_a_domain_with_an_adapter_is_answered_by_one(base: Path, adapter: Path) -> None:
+    model = LlamaModel(
+        base, name="tiny", template="smollm2", context_tokens=128, threads=1, gpu_layers=0, max_waiting=1,
+        fingerprint="tiny/1", adapters={"sha": adapter},
+        adapter_of=lambda domain: "sha" if domain == "handbook" else "",
+    )  # fmt: skip
+    prompt = Prompt(messages=(Message(role="user", content="the end of"),), max_tokens=4)
+    plain = model.score(prompt, ["the end"])
+    tuned = model.score(prompt.model_copy(update={"domain": "handbook"}), ["the end"])
+    again = model.score(prompt.model_copy(update={"domain": "plant"}), ["the end"])
+    model.close()
+    assert (model.adapter("handbook"), model.adapter("plant")) == ("sha", "")
+    assert tuned != plain == again
 
 
 def test_an_evaluation_leaves_out_what_the_adapter_learned_from(

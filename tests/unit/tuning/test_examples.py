@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from rag.extraction import REFUSAL
 from rag.pipeline import Pipeline
 from rag.prompt import answer_messages
 from rag.types import Question
 from tests.fakes.domains import pipeline_over
-from tuning.examples import REFUSAL, Example, Labelled, build
+from tuning.examples import Example, Labelled, build
 
 VALVE = "The relief valve of pump P-214 opens at 6.5 bar. The shift lead inspects the pump daily."
 GATE = "The north gate opens at six in the morning. The gate is made of steel."
