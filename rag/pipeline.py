@@ -5,7 +5,7 @@ Streamed tokens are provisional; the closing event carries the checked answer, w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from rag import calibration, filters
@@ -26,7 +26,6 @@ from rag.types import (
     DomainInfo,
     DoneEvent,
     Event,
-    Filter,
     Health,
     Passage,
     Piece,
@@ -40,6 +39,9 @@ from rag.types import (
 
 ABSTAINED = "The documents do not answer this question."
 """The text of an answer that abstains; the closest passages stand beside it."""
+
+NUMBERED_PASSAGES = 2
+"""Passages that lead where a question says a document's own number: its word first, the others' beside it."""
 
 UNSURE = "what the passages say is too unsure an answer"
 
@@ -246,25 +248,27 @@ class Pipeline:
     ) -> list[Passage]:
         vector = self._embedder.embed([text])[0]
         clock.lap("embed")
-        chosen = question.filter
-        if self._limits.scope and chosen.documents is None:
-            named = domain.scopes().filter(text)
-            chosen = chosen.model_copy(update={"documents": named.documents})
-
         limit = question.max_passages or self._limits.passages
+        candidates = max(limit, self._limits.rerank_candidates) if self._reranker else limit
 
-        def search(chosen: Filter) -> list[Passage]:
+        def search(documents: tuple[str, ...] | None, limit: int) -> list[Passage]:
             return domain.index.search(
                 vector=vector,
                 text=text,
-                limit=max(limit, self._limits.rerank_candidates) if self._reranker else limit,
+                limit=limit,
                 mode=mode or self._limits.mode,
-                filter=chosen,
+                filter=question.filter.model_copy(update={"documents": documents}),
             )
 
-        found = search(chosen)
-        if not found and chosen != question.filter:
-            found = search(question.filter)
+        chosen = question.filter.documents
+        numbered: tuple[str, ...] = ()
+        if self._limits.scope and chosen is None:
+            chosen, numbered = domain.scopes().filter(text).documents, domain.scopes().numbered(text)
+        found = search(chosen, candidates)
+        if not found and chosen != question.filter.documents:
+            found = search(question.filter.documents, candidates)
+        if numbered:
+            found = _first(search(numbered, NUMBERED_PASSAGES), found)[:candidates]
         clock.lap("search")
         if self._reranker is not None and found:
             found = reranked(text, found, self._reranker)[:limit]
@@ -326,6 +330,12 @@ def reranked(question: str, found: list[Passage], reranker: Reranker) -> list[Pa
     scores = reranker.scores(question, [f"{heading_line(passage)}\n{passage.text}" for passage in found])
     order = sorted(range(len(scores)), key=lambda i: -scores[i])
     return [found[i] for i in order] + found[len(scores) :]
+
+
+def _first(leading: Sequence[Passage], found: Sequence[Passage]) -> list[Passage]:
+    """Passages of both rankings, the leading ones first, each once."""
+    known = {(passage.document_id, passage.start): passage for passage in (*leading, *found)}
+    return list(known.values())
 
 
 def _reason(reason: str, language: str) -> str:

@@ -1,15 +1,17 @@
-"""Which documents a question names by their metadata: "3M in FY2018" asks of two fields, and of few filings. Pure.
+"""Which documents a question names, by their metadata or by the number in their title. Pure; knows no index.
 
-Names are short metadata values with a capital or a digit that several documents share; a question names one when it
-says all its words in order. Years narrow only what a name has found: a year alone is in too many questions. A name
-that is not there, or years that leave nothing, scope nothing. Knows no index: what is found is a filter like any other.
+"3M in FY2018" asks of two metadata fields, and of few filings. Names are short metadata values with a capital or a
+digit that several documents share; a question names one when it says all its words in order. Years narrow only what a
+name has found: a year alone is in too many questions. A name that is not there, or years that leave nothing, scope
+nothing. "What closes V-17?" asks of the document whose title begins or ends with that number, "Gas shut-off valve
+V-17"; it is looked at first, and not alone: what others say of V-17 stands elsewhere.
 """
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rag.types import Filter, MetadataValue
 
@@ -18,16 +20,29 @@ MAX_DOCUMENTS = 200_000
 MAX_NAME = 40
 MAX_SCOPE = 5_000
 """Documents that one filter may list."""
+MAX_NUMBERED = 4
+"""Documents of one number: what more of them bear is a word, not a document's number."""
 
 _WORD = re.compile(r"[^\W_]+(?:&[^\W_]+)*")
 _YEAR = re.compile(r"(?<!\d)(?:FY ?|fiscal (?:year )?)?((?:19|20)\d\d)(?!\d)|\bFY ?['’]?(\d\d)\b", re.IGNORECASE)
 
 
-class Scopes:
-    """The names and years in the metadata of one domain."""
+_NUMBER = re.compile(r"(?=[\w.\-/]*\d)(?=[\w.\-/]*[^\W\d_])\w[\w.\-/]*\w")
+"""Letters and digits: V-17, T1185, CVE-2021-44228."""
 
-    def __init__(self, metadata: Mapping[str, Mapping[str, MetadataValue]]) -> None:
-        """metadata: document id -> its fields."""
+
+class Scopes:
+    """The names, years and numbers of the documents of one domain."""
+
+    def __init__(
+        self, metadata: Mapping[str, Mapping[str, MetadataValue]], titles: Sequence[tuple[str, str]] = ()
+    ) -> None:
+        """metadata: document id -> its fields; titles: (document id, its title)."""
+        numbers: dict[str, set[str]] = defaultdict(set)
+        for document, title in titles:
+            for number in _ends(title):
+                numbers[number].add(document)
+        self._numbers = {number: found for number, found in numbers.items() if len(found) <= MAX_NUMBERED}
         values: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
         self._years: dict[str, set[int]] = {}
         for document, fields in metadata.items():
@@ -61,6 +76,17 @@ class Scopes:
         asked = {int(year) if year else 2000 + int(short) for year, short in _YEAR.findall(question)}
         dated = frozenset(document for document in found if self._years.get(document, set()) & asked)
         return Filter(documents=tuple(sorted(dated or found)))
+
+    def numbered(self, question: str) -> tuple[str, ...]:
+        """The documents whose own number the question says, by id."""
+        said = (match.casefold().rstrip(".") for match in _NUMBER.findall(question))
+        return tuple(sorted({document for number in said for document in self._numbers.get(number, ())}))
+
+
+def _ends(title: str) -> set[str]:
+    """The numbers that a title begins and ends with."""
+    words = [word.strip("()[]{}:,.;").casefold() for word in title.split()]
+    return {word for word in (*words[:1], *words[-1:]) if _NUMBER.fullmatch(word)}
 
 
 def _is_name(value: str) -> bool:

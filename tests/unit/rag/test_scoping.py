@@ -59,3 +59,27 @@ def test_without_names_that_some_documents_share_nothing_is_scoped(
     metadata: dict[str, dict[str, MetadataValue]],
 ) -> None:
     assert Scopes(metadata).filter("What is in the Yard, Title 3?").documents is None
+
+
+TITLES = [
+    ("valve", "Gas shut-off valve V-17"),
+    ("start", "Start-up of melter K-3 (revision 3)"),
+    ("melter", "Melter K-3"),
+    ("technique", "T1185 Browser Session Hijacking"),
+    ("group", "APT29 (G0016)"),
+    *((f"note-{i}", f"Note on CO2: part {i}, CO2") for i in range(5)),
+]
+
+
+@pytest.mark.parametrize(
+    ("question", "meant"),
+    [
+        ("What closes v-17?", ("valve",)),
+        ("How is T1185 used by APT29 (G0016)?", ("group", "technique")),
+        ("How hot is K-3?", ("melter",)),
+        ("How much CO2 is left?", ()),
+        ("What does a valve close in 2018?", ()),
+    ],
+)
+def test_a_question_says_the_number_of_a_document(question: str, meant: tuple[str, ...]) -> None:
+    assert Scopes({}, TITLES).numbered(question) == meant
