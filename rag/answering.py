@@ -162,14 +162,17 @@ class Answerer:
             conclusion=conclusion,
         )
         first, second, *_ = sorted(weighed, key=lambda option: -option.score)
-        at = first.sentence
+        at, lead, best = first.sentence, first.score - second.score, brief.sentences[0]
         return Outcome(
             grounding.option(first.option, brief.question, at.passage, at.start, at.end),
             "option",
             draft=first.option,
             prompt_tokens=self._model.prompt_tokens(brief.messages) if gains else 0,
             options=tuple(OptionScore(option=w.option, score=round(w.score, 6)) for w in weighed),
-            signals={"sentence": brief.sentences[0].score, "option": first.score, "margin": first.score - second.score},
+            # scores of words and of votes are no one scale: each has signals of its own
+            signals={"polar": 1.0, "polar_lead": lead, "polar_sentence": best.score}
+            if polar
+            else {"option": first.score, "option_lead": lead, "sentence": best.score, "cosine": best.cosine},
         )
 
     def extract(self, brief: Brief, cancelled: Cancelled = None) -> Outcome:
@@ -187,8 +190,11 @@ class Answerer:
         best, at = chosen.best, chosen.best.sentence
         moved = best.passage.start - at.passage.start  # the excerpt's offsets as the passage's
         verdict = grounding.span(at.passage, (at.start, at.end), (best.start + moved, best.end + moved))
+        sentence = at.passage.text[at.start : at.end]
         if at.row is not None:
             verdict = _row(brief, at, best.start + moved)
+        elif (said := tables.unbarred(sentence)) != sentence:
+            verdict = grounding.row(said, at.passage, (at.start, at.end), (best.start + moved, best.end + moved))
         return Outcome(
             verdict,
             "span",
@@ -208,7 +214,11 @@ class Answerer:
         if not brief.relevant:
             return Outcome(grounding.Verdict("", (), silent(brief)), "quote")
         best = brief.sentences[:TRUSTED_SENTENCES]
-        signals = {"sentence": best[0].score}
+        signals = {
+            "sentence": best[0].score,
+            "cosine": best[0].cosine,
+            "lead": best[0].score - best[-1].score,
+        }
         passages = list(dict.fromkeys((s.passage.document_id, s.passage.start) for s in best))
         verdict = grounding.check(
             draft,
@@ -225,7 +235,8 @@ class Answerer:
             for s in best
         )
         if near:
-            return Outcome(verdict, "model", draft=draft, signals=signals)
+            support = min(citation.support for citation in verdict.citations)
+            return Outcome(verdict, "model", draft=draft, signals=signals | {"support": support})
         quoted = grounding.quote(best[0].passage, best[0].start, best[0].end)
         return Outcome(quoted, "quote", draft=draft, signals=signals)
 

@@ -20,7 +20,7 @@ SENTENCE_END = re.compile(
 item or heading. A single line break inside a paragraph is none: PDF text is wrapped anywhere."""
 
 ABBREVIATION = re.compile(
-    r"(?:\b(?:[A-Z]|Mr|Mrs|Ms|Dr|Prof|St|No|Nos|vs|etc|Fig|Eq|Inc|Ltd|Co|Jr|Sr|approx|e\.g|i\.e|cf|U\.S))\.$"
+    r"(?:\b(?:[A-Z]|Mr|Mrs|Ms|Dr|Prof|St|No|Nos|vs|etc|Fig|Eq|Inc|Ltd|Co|Jr|Sr|approx|e\.g|i\.e|eg|ie|cf|U\.S))\.$"
 )
 
 _COMMON = """

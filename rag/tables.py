@@ -69,6 +69,15 @@ def row_at(text: str, start: int, end: int) -> Row | None:
     return Row(label.start, numbers[-1].end, label.text.strip(" :."), tuple(numbers))
 
 
+def unbarred(line: str) -> str:
+    """A table's line without its bars: label and value with a colon between, more with commas; else as it is."""
+    if not line.lstrip().startswith("|"):
+        return line
+    cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+    label, *values = [cell for cell in cells if cell] or [""]
+    return f"{label.rstrip(':')}: {', '.join(values)}" if values else label
+
+
 def headings(text: str, row: Row) -> tuple[str, ...]:
     """What stands above each of a row's cells in the nearest line with as many cells; empty where none is found."""
     above = text[: row.start].rfind("\n")

@@ -37,6 +37,7 @@ def found(text: str) -> list[str]:
 
 
 def test_sentences_end_at_full_stops_but_not_at_abbreviations_or_decimals() -> None:
+    assert len(found("It runs slower (eg. 20 times). It uses more, ie. 2 GB. Stop.")) == 3
     assert found("Dr. Ito set 3.5 bar. The valve opened! It closed.") == [
         "Dr. Ito set 3.5 bar.",
         "The valve opened!",

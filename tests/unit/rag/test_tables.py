@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rag.tables import column, headings, row_at, rows, told, value
+from rag.tables import column, headings, row_at, rows, told, unbarred, value
 
 FILING = """Example Company
 Statement of operations (in millions)
@@ -29,6 +29,20 @@ def test_rows_have_labels_and_cells_at_their_offsets() -> None:
     assert [cell.text for cell in found["Net sales"].cells] == ["135.5", "177.9"]
     assert [cell.text for cell in found["Margin"].cells] == ["24.3%", "25.1%"]
     assert [row.label for row in rows(ORDERS)] == ["north", "south"]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("| Scrap time after restart | 70 minutes |", "Scrap time after restart: 70 minutes"),
+        ("| Oven: | 140 °C | 2 h |", "Oven: 140 °C, 2 h"),
+        ("| alone |", "alone"),
+        ("a | b", "a | b"),
+        ("|", ""),
+    ],
+)
+def test_a_line_is_said_without_its_bars(line: str, said: str) -> None:
+    assert unbarred(line) == said
 
 
 def test_headings_stand_above_whatever_is_between() -> None:
