@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from rag import choosing, context, extraction, grounding, reading, tables
+from rag import choosing, context, extraction, grounding, reading, scoping, tables
 from rag.errors import InvalidQuestion
-from rag.prompt import answer_messages
+from rag.prompt import answer_messages, heading_line
 from rag.protocols import Embedder, LanguageModel
 from rag.stages import StageClock
 from rag.types import Decoding, Message, OptionScore, Passage, Piece, Prompt, RetrievalMode
@@ -120,7 +120,8 @@ class Answerer:
         text_of: Callable[[str], str],
     ) -> Brief:
         """Choose what the model is shown, in at most `budget` tokens."""
-        sentences = reading.rank(question, found, self._embedder)
+        spoken = [p for p in found if options or not scoping.of_another(question, heading_line(p), p.text)]
+        sentences = reading.rank(question, spoken, self._embedder)
         relevant = bool(sentences) and sentences[0].score >= self._limits.min_relevance
         clock.lap("read")
         chosen = reading.excerpts(sentences[: self._limits.sentences]) if relevant else []
@@ -193,7 +194,7 @@ class Answerer:
         sentence = at.passage.text[at.start : at.end]
         if at.row is not None:
             verdict = _row(brief, at, best.start + moved)
-        elif (said := tables.unbarred(sentence)) != sentence:
+        elif (said := tables.said(at.passage.text, at.start, at.end)) != sentence:
             verdict = grounding.row(said, at.passage, (at.start, at.end), (best.start + moved, best.end + moved))
         return Outcome(
             verdict,

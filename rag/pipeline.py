@@ -262,13 +262,17 @@ class Pipeline:
 
         chosen = question.filter.documents
         numbered: tuple[str, ...] = ()
+        old: frozenset[str] = frozenset()
         if self._limits.scope and chosen is None:
-            chosen, numbered = domain.scopes().filter(text).documents, domain.scopes().numbered(text)
-        found = search(chosen, candidates)
+            scopes = domain.scopes()
+            chosen, numbered, old = scopes.filter(text).documents, scopes.numbered(text), scopes.superseded(text)
+        wanted = candidates * 2 if old else candidates
+        found = search(chosen, wanted)
         if not found and chosen != question.filter.documents:
-            found = search(question.filter.documents, candidates)
+            found = search(question.filter.documents, wanted)
         if numbered:
-            found = _first(search(numbered, NUMBERED_PASSAGES), found)[:candidates]
+            found = _first(search(numbered, NUMBERED_PASSAGES), found)
+        found = [passage for passage in found if passage.document_id not in old][:candidates]
         clock.lap("search")
         if self._reranker is not None and found:
             found = reranked(text, found, self._reranker)[:limit]

@@ -4,7 +4,8 @@
 digit that several documents share; a question names one when it says all its words in order. Years narrow only what a
 name has found: a year alone is in too many questions. A name that is not there, or years that leave nothing, scope
 nothing. "What closes V-17?" asks of the document whose title begins or ends with that number, "Gas shut-off valve
-V-17"; it is looked at first, and not alone: what others say of V-17 stands elsewhere.
+V-17"; it is looked at first, and not alone: what others say of V-17 stands elsewhere. Of titles that differ by their
+revision alone the newest answers, unless the question says another one.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ _YEAR = re.compile(r"(?<!\d)(?:FY ?|fiscal (?:year )?)?((?:19|20)\d\d)(?!\d)|\bF
 
 _NUMBER = re.compile(r"(?=[\w.\-/]*\d)(?=[\w.\-/]*[^\W\d_])\w[\w.\-/]*\w")
 """Letters and digits: V-17, T1185, CVE-2021-44228."""
+_REVISION = re.compile(
+    r"[(\[,–—-]?\s*\b(?:revision|rev|version|edition|issue)\b\.?\s*(\d+(?:\.\d+)*)\s*[)\]]?", re.IGNORECASE
+)
+"""What a title says of its revision: "(revision 3)", "Rev. 2.1", "- version 4"."""
 
 
 class Scopes:
@@ -42,6 +47,7 @@ class Scopes:
         for document, title in titles:
             for number in _ends(title):
                 numbers[number].add(document)
+        self._superseded = _superseded(titles)
         self._numbers = {number: found for number, found in numbers.items() if len(found) <= MAX_NUMBERED}
         values: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
         self._years: dict[str, set[int]] = {}
@@ -77,10 +83,47 @@ class Scopes:
         dated = frozenset(document for document in found if self._years.get(document, set()) & asked)
         return Filter(documents=tuple(sorted(dated or found)))
 
+    def superseded(self, question: str) -> frozenset[str]:
+        """The documents that a newer revision replaces, by id; none where the question says a revision."""
+        return frozenset() if _REVISION.search(question) else self._superseded
+
     def numbered(self, question: str) -> tuple[str, ...]:
         """The documents whose own number the question says, by id."""
         said = (match.casefold().rstrip(".") for match in _NUMBER.findall(question))
         return tuple(sorted({document for number in said for document in self._numbers.get(number, ())}))
+
+
+def of_another(question: str, title: str, text: str) -> bool:
+    """Whether a passage is of another number than the question's: "P-214" where "P-216" is asked and never said.
+
+    title: with the passage's headings; text: of the passage
+    """
+    asked = {number.casefold() for number in _NUMBER.findall(question)}
+    titled = {number.casefold() for number in _NUMBER.findall(title)}
+    said = f"{title}\n{text}".casefold()
+    return any(
+        number not in said and any(other != number and _letters(other) == _letters(number) for other in titled)
+        for number in asked
+    )
+
+
+def _letters(number: str) -> str:
+    return re.sub(r"\d+", "#", number)
+
+
+def _superseded(titles: Sequence[tuple[str, str]]) -> frozenset[str]:
+    revisions: dict[str, dict[str, tuple[int, ...]]] = defaultdict(dict)
+    for document, title in titles:
+        if found := _REVISION.search(title):
+            rest = " ".join(_words(title[: found.start()] + " " + title[found.end() :]))
+            revisions[rest][document] = tuple(map(int, found[1].split(".")))
+    return frozenset(
+        document
+        for rest, of_title in revisions.items()
+        if rest
+        for document, revision in of_title.items()
+        if revision < max(of_title.values())
+    )
 
 
 def _ends(title: str) -> set[str]:
