@@ -85,6 +85,10 @@ class ModelSettings(Section):
     threads: int = Field(0, ge=0, description="0: one for each core")
     gpu_layers: int = Field(-1, ge=-1, description="layers put on a GPU where the build has one; -1: all")
     max_waiting: int = Field(32, ge=1, description="requests that may wait for the engine")
+    parallel: int = Field(0, ge=0, le=32, description="requests that the engine works on together; 0: two a thread")
+    memory_tokens: int = Field(
+        0, ge=0, description="tokens that the engine's memory holds for all of them; 0: two contexts"
+    )
     adapter: str = Field(
         "auto", description="LoRA adapter (GGUF): auto for the one shipped for this model, none, or a path"
     )

@@ -14,6 +14,9 @@ from rag.engine.wire import Frame
 from rag.profiles import TEMPLATES, segments
 from rag.types import Likelihood, Message, ModelCard, Piece, Place, Prompt, Span
 
+MOST_PARALLEL = 16
+"""Requests side by side at the most unless a setting says more: llama.cpp holds 256 sequences, a request up to 7."""
+
 
 class LlamaModel:
     """llama.cpp in a process of its own. Loading begins at once; the first use waits for it."""
@@ -28,6 +31,8 @@ class LlamaModel:
         threads: int,
         gpu_layers: int,
         max_waiting: int,
+        parallel: int = 0,
+        memory_tokens: int = 0,
         fingerprint: str,
         licence: str = "",
         weights_format: str = "as-shipped",
@@ -37,6 +42,8 @@ class LlamaModel:
     ) -> None:
         """threads: 0 for one a core; gpu_layers: -1 for all where the build has a GPU.
 
+        parallel: requests that are worked on together, 0: two a thread; memory_tokens: for all of them, 0: two contexts
+
         adapters: LoRA files by their hex sha256; adapter_of: a domain to one of these, or '' for the plain model
         """
         self._template = template
@@ -44,10 +51,13 @@ class LlamaModel:
         self._fingerprint, self._format = fingerprint, weights_format
         self._weights = weights
         self._adapter_of = adapter_of
+        threads = threads or len(os.sched_getaffinity(0))
         load = {
             "path": str(path),
             "context_tokens": context_tokens,
-            "threads": threads or len(os.sched_getaffinity(0)),
+            "threads": threads,
+            "parallel": parallel or min(2 * threads, MOST_PARALLEL),
+            "memory_tokens": memory_tokens,
             "gpu_layers": gpu_layers,
             "adapters": {name: str(file) for name, file in (adapters or {}).items()},
         }
