@@ -15,7 +15,7 @@ from typing import Protocol, TypeVar
 from api.queue import AnswerQueue, Ticket
 from rag.errors import BackendError, CorpusError, ModelBusy, RagError
 from rag.settings import Settings
-from rag.types import DomainInfo, Event, Health, Passage, Question, RetrievalMode
+from rag.types import DomainInfo, EngineStatistics, Event, Health, Passage, Question, RetrievalMode
 
 T = TypeVar("T")
 
@@ -47,6 +47,10 @@ class Answering(Protocol):
         """Whether questions can be answered now."""
         ...
 
+    def statistics(self) -> EngineStatistics | None:
+        """What the engine does and has done, or None."""
+        ...
+
     def close(self) -> None:
         """Release everything."""
         ...
@@ -67,8 +71,15 @@ class StartFailed(CorpusError):
 class Service:
     """The pipeline of one server process; every method is called on the event loop."""
 
-    def __init__(self, settings: Settings, build: Callable[[Settings], Answering]) -> None:
-        """`build` is called in a thread of its own at `start`."""
+    def __init__(
+        self,
+        settings: Settings,
+        build: Callable[[Settings], Answering],
+        *,
+        watch: Callable[[Ticket[Event]], None] = lambda _: None,
+    ) -> None:
+        """`build` is called in a thread of its own at `start`; `watch` is given each answer's ticket at once."""
+        self._watch = watch
         self._settings = settings
         self._build = build
         self._queue = AnswerQueue(max_waiting=settings.server.max_waiting)
@@ -94,7 +105,9 @@ class Service:
     def ask(self, question: Question) -> Ticket[Event]:
         """The events of an answer. Raises Starting, ModelBusy, and what kept the pipeline from being built."""
         pipeline = self._ready()
-        return self._queue.submit(lambda cancelled: pipeline.stream(question, cancelled=cancelled))
+        ticket = self._queue.submit(lambda cancelled: pipeline.stream(question, cancelled=cancelled))
+        self._watch(ticket)
+        return ticket
 
     async def look_up(self, work: Callable[[Answering], T]) -> T:
         """What `work` returns or raises. Raises Starting, ModelBusy, and what kept the pipeline from being built."""
@@ -115,6 +128,10 @@ class Service:
         except RagError as error:
             return Health(ready=False, checks={"start": str(error)})
         return await asyncio.to_thread(pipeline.health)
+
+    def statistics(self) -> EngineStatistics | None:
+        """What the engine does and has done; None before there is one, and where it is not ours to see."""
+        return None if self._pipeline is None else self._pipeline.statistics()
 
     def _ready(self) -> Answering:
         if self._failure is not None:

@@ -25,6 +25,7 @@ from rag.types import (
     Document,
     DomainInfo,
     DoneEvent,
+    EngineStatistics,
     Event,
     Filter,
     Health,
@@ -193,6 +194,10 @@ class Pipeline:
             if info.problem:
                 checks["index" if info.compatible else "compatible"] = info.problem
         return Health(ready=all(state == "ok" for state in checks.values()), checks=checks)
+
+    def statistics(self) -> EngineStatistics | None:
+        """What the model's engine does and has done; None where it is not ours to see."""
+        return self._model.statistics()
 
     def close(self) -> None:
         """Release every domain, the embedder and the model."""

@@ -17,6 +17,7 @@ from rag.types import (
     CitationEvent,
     DomainInfo,
     DoneEvent,
+    EngineStatistics,
     Event,
     FieldType,
     Health,
@@ -96,6 +97,9 @@ class FakePipeline:
 
     def health(self) -> Health:
         return Health(ready=True, checks={"model": "ok", "index": "ok", "compatible": "ok"})
+
+    def statistics(self) -> EngineStatistics | None:
+        return EngineStatistics(running=len(self.started) - len(self.finished), generated_tokens=3 * len(self.finished))
 
     def close(self) -> None:
         self.closed.set()
