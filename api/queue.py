@@ -34,7 +34,7 @@ class Ticket(Generic[T]):
         self._loop = loop
         self._results: asyncio.Queue[T | Exception | None] = asyncio.Queue()
         self._cancelled = threading.Event()
-        self._submitted = time.monotonic()
+        self.submitted = time.monotonic()
         self.waited_seconds: float | None = None
         """From its submission until its work began; None before."""
         self.observe: Callable[[T | Exception | None], None] = lambda _: None
@@ -64,7 +64,7 @@ class Ticket(Generic[T]):
 
     def run(self) -> bool:
         """Do the work, and say whether it came to its end; called by the worker's thread only."""
-        self.waited_seconds = time.monotonic() - self._submitted
+        self.waited_seconds = time.monotonic() - self.submitted
         try:
             for result in self._work(self.cancelled):
                 if self.cancelled():

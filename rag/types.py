@@ -192,6 +192,9 @@ class Trace(Value):
     generation: str = Field(description="the domain's generation that was searched")
     draft: str = Field(description="the model's own words before they were checked")
     signals: dict[str, float] = Field(default_factory=dict, description="what the confidence was made of")
+    citations_dropped: NonNegativeInt = Field(
+        0, description="citations that did not stand in the stored text, and were left out"
+    )
 
 
 class OptionScore(Value):
