@@ -59,7 +59,7 @@ def create_app(
             if tracing is not None:
                 await asyncio.to_thread(tracing.close)
 
-    scraping = Scraper(watching)
+    scraping = Scraper(watching, lambda: app.state.service)
 
     async def scraper() -> Scraper:
         return scraping

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -16,9 +17,11 @@ from litestar.testing import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from api.app import create_app
-from api.measurements import ENGINE_COUNTS, ENGINE_GAUGES, REASONS, SECONDS, reason_kind
+from api.measurements import ENGINE_COUNTS, ENGINE_GAUGES, REASONS, SECONDS, Measurements, Readings, reason_kind
+from api.observing import Observer
+from api.queue import AnswerQueue
 from rag.settings import Settings
-from rag.types import EngineStatistics, ModelCard
+from rag.types import EngineStatistics, Health, ModelCard, Question
 from tests.fakes.pipeline import FakePipeline
 
 ROOT = Path(__file__).parents[3]
@@ -97,6 +100,30 @@ def test_abstaining_failing_and_being_refused_are_told_apart(client: Client) -> 
     assert value(samples, "understudy_answers_failed_total", reason="engine_died") == 2
     assert value(samples, "understudy_answers_failed_total", reason="internal") == 1
     assert value(samples, "understudy_rejected_total", reason="engine_died") == 1
+
+
+def test_a_caller_who_leaves_is_counted_once() -> None:
+    async def run() -> bytes:
+        observer = Observer(Measurements())
+        queue = AnswerQueue(max_waiting=4)
+        question = Question(text="slow", domain="plant")
+        for _ in range(2):
+            ticket = queue.submit(lambda cancelled: FakePipeline(pace=0.01).stream(question, cancelled=cancelled))
+            observer.watch(question, ticket)
+            async for _event in ticket.events():
+                break
+            assert observer.open_answers()["running"] == 1
+            ticket.cancel()
+            ticket.cancel()
+            while observer.open_answers()["running"]:
+                await asyncio.sleep(0.005)
+        await queue.close()
+        return observer.measurements.scrape(Readings(Health(ready=True, checks={}), observer.open_answers()))
+
+    text = asyncio.run(run()).decode()
+    assert "\nunderstudy_answers_cancelled_total 2.0\n" in text
+    assert "understudy_queue_seconds_count 2.0" in text
+    assert "understudy_answers_failed_total{" not in text
 
 
 def test_the_engine_is_read_at_the_scrape(client: Client) -> None:
