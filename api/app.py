@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from litestar import Litestar
 from litestar.di import Provide
@@ -14,13 +16,19 @@ from api.docs import DocumentationController
 from api.domains import DomainsController
 from api.health import HealthController
 from api.logs import logged
+from api.measurements import Measurements
+from api.metrics import MetricsController, Scraper
+from api.observing import Observer
 from api.passages import PassagesController
 from api.problems import respond
 from api.requests import require_json
 from api.service import Answering, Service
 from rag.build import build_pipeline
-from rag.errors import RagError
+from rag.errors import InvalidSettings, RagError
 from rag.settings import Settings
+
+if TYPE_CHECKING:
+    from api.tracing import OpenTelemetry
 
 
 def create_app(
@@ -34,30 +42,61 @@ def create_app(
     on_built: called on the event loop with None once questions can be answered, or with what went wrong.
     """
 
+    tracing = None
+    if settings.tracing.endpoint:
+        tracing = _open_tracing(settings.tracing.endpoint)
+    watching = Observer(Measurements(), tracing, texts=settings.log.texts)
+
     @asynccontextmanager
     async def life(app: Litestar) -> AsyncIterator[None]:
-        service = Service(settings, build)
-        app.state.service = service
+        service = Service(settings, build, watch=watching.watch)
+        app.state.service, app.state.observer = service, watching
         service.start(on_built)
         try:
             yield
         finally:
             await service.stop()
+            if tracing is not None:
+                await asyncio.to_thread(tracing.close)
+
+    scraping = Scraper(watching, lambda: app.state.service)
+
+    async def scraper() -> Scraper:
+        return scraping
 
     async def service() -> Service:
         found: Service = app.state.service
         return found
 
     app = Litestar(
-        [AnswersController, PassagesController, DomainsController, HealthController, DocumentationController],
+        [
+            AnswersController,
+            PassagesController,
+            DomainsController,
+            HealthController,
+            MetricsController,
+            DocumentationController,
+        ],
         lifespan=[life],
-        dependencies={"service": Provide(service)},
+        dependencies={"service": Provide(service), "scraper": Provide(scraper)},
         exception_handlers={HTTPException: respond, Exception: respond},
         before_request=require_json,
         request_max_body_size=settings.server.max_body_bytes,
         openapi_config=None,
         logging_config=None,
     )
-    # From outside, so that what no route takes has an id and a log line too.
-    app.asgi_handler = logged(app.asgi_handler)
+    # From outside, so that what no route takes is logged and counted too.
+    app.asgi_handler = logged(watching.measured(app.asgi_handler))
+    if tracing is not None:
+        app.asgi_handler = tracing.traced(app.asgi_handler)
     return app
+
+
+def _open_tracing(endpoint: str) -> OpenTelemetry:
+    try:
+        from api.tracing import open_tracing
+    except ImportError as error:
+        raise InvalidSettings(
+            f"UNDERSTUDY_TRACING__ENDPOINT needs packages that are not here ({error.name}): install understudy[tracing]"
+        ) from error
+    return open_tracing(endpoint)

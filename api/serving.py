@@ -17,6 +17,7 @@ from api.app import create_app
 from api.logs import configure
 from api.protocol import ProblemProtocol
 from api.service import Answering
+from api.stopping import DrainingServer
 from rag.build import build_pipeline
 from rag.errors import InvalidSettings, RagError
 from rag.settings import Settings
@@ -31,7 +32,7 @@ def serve(
     port: int | None = None,
     build: Callable[[Settings], Answering] = build_pipeline,
 ) -> None:
-    """Serve until interrupted or terminated; waiting answers are finished first.
+    """Serve until interrupted or terminated; what was asked is finished first (see api.stopping).
 
     Raises InvalidSettings for an address that may not or cannot be listened on, and what kept the pipeline
     from being built.
@@ -43,7 +44,7 @@ def serve(
             "UNDERSTUDY_SERVER__ALLOW_REMOTE=true behind something that lets only friends in"
         )
     listening = bind(host, settings.server.port if port is None else port)
-    configure(settings.log.level)
+    configure(settings.log.level, texts=settings.log.texts)
     if not is_loopback(host):
         log.warning("whoever reaches this address may ask: there are no keys yet", extra={"fields": {"host": host}})
     log.info("listening, loading the models", extra={"fields": {"address": address(listening)}})
@@ -57,7 +58,11 @@ def serve(
             server.should_exit = True
 
     app = create_app(settings, build, on_built=on_built)
-    server = uvicorn.Server(server_config(app, settings))
+    server = DrainingServer(
+        server_config(app, settings),
+        drained=lambda: (app.state.service, app.state.observer),
+        seconds=settings.server.drain_seconds,
+    )
     try:
         server.run(sockets=[listening])
     except KeyboardInterrupt:

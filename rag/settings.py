@@ -38,6 +38,17 @@ class LogSettings(Section):
     """What is written to standard error."""
 
     level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is written")
+    texts: bool = Field(False, description="also write questions and answers, and errors that may repeat them")
+
+
+class TracingSettings(Section):
+    """Where spans are sent; nowhere by default."""
+
+    endpoint: str = Field(
+        "",
+        pattern=r"^(https?://\S+)?$",
+        description="OTLP over HTTP, for example http://127.0.0.1:4318/v1/traces; needs the extra `tracing`",
+    )
 
 
 class NetworkSettings(Section):
@@ -159,6 +170,7 @@ class ServerSettings(Section):
     port: int = Field(8080, ge=0, le=65535, description="port to listen on; 0: any free one")
     max_waiting: int = Field(32, ge=1, description="answers that may wait; beyond it 503 with Retry-After")
     max_body_bytes: int = Field(262_144, ge=1024, description="a larger request body gets 413")
+    drain_seconds: float = Field(30.0, ge=0, description="time to finish answers in, once the server is told to stop")
 
 
 class Settings(Section):
@@ -166,6 +178,7 @@ class Settings(Section):
 
     data: DataSettings = DataSettings()
     log: LogSettings = LogSettings()
+    tracing: TracingSettings = TracingSettings()
     network: NetworkSettings = NetworkSettings()
     embedder: EmbedderSettings = EmbedderSettings()
     model: ModelSettings = ModelSettings()
