@@ -54,7 +54,7 @@ def bodies() -> dict[tuple[str, str], tuple[str, Json]]:
     for path, methods in document()["paths"].items():
         for method, said in methods.items():
             for kind, media in said.get("requestBody", {}).get("content", {}).items():
-                found[method.upper(), path] = (kind, media.get("example"))
+                found[method.upper(), path] = (kind, media.get("example") or {})
     return found
 
 
@@ -200,41 +200,46 @@ TEXTS = st.one_of(
 VALUES = st.one_of(TEXTS, st.none(), st.integers(-2, 10**6), st.booleans(), st.lists(NAMES, max_size=2))
 
 
+def _encodes(text: str) -> bool:
+    return text.isprintable() and "\ud800" not in text
+
+
+ROUTE = st.sampled_from(ASKED)
+KEY = st.sampled_from(["mine", "mine", "mine", "readable", "spoilt", "none"])
+WHICH = st.integers(0, 63)
+PATHS = TEXTS.filter(_encodes)
+HEADERS = st.sampled_from([{}, {"X-Forwarded-For": "127.0.0.1"}, {"X-Domain": FOREIGN}])
+PARAMS = st.dictionaries(st.sampled_from(["domain", "after", "limit", "key"]), NAMES, max_size=1)
+FILE_BYTES = st.binary(max_size=20)
+PLACES = {asked: st.lists(st.sampled_from(leaves(body)), max_size=2) for asked, (kind, body) in BODIES.items() if body}
+
+
 @st.composite
 def requests(draw: st.DrawFn) -> tuple[str, int, dict[str, Any]]:
     """Whose key comes, which of the other's ids stands for `HELD`, and a request: mostly well-formed."""
-    method, path = draw(st.sampled_from(ASKED))
-    key = draw(st.sampled_from(["mine", "mine", "mine", "readable", "spoilt", "none"]))
-    url = re.sub(
-        r"\{(\w+):\w+\}",
-        lambda found: httpx.URL(
-            path=f"/{draw(NAMES if found[1] == 'domain' else TEXTS.filter(_encodes))}"
-        ).raw_path.decode()[1:],
-        path,
-    )
-    headers = {
-        "X-Request-ID": "r",
-        **draw(st.sampled_from([{}, {"X-Forwarded-For": "127.0.0.1"}, {"X-Domain": FOREIGN}])),
-    }
-    params = draw(st.dictionaries(st.sampled_from(["domain", "after", "limit", "key"]), NAMES, max_size=1))
-    request: dict[str, Any] = {"method": method, "url": url, "headers": headers, "params": params}
-    kind, example = BODIES.get((method, plain(path)), ("", None))
+    method, path = draw(ROUTE)
+
+    def drawn(found: re.Match[str]) -> str:
+        text = draw(NAMES if found[1] == "domain" else PATHS)
+        return httpx.URL(path=f"/{text}").raw_path.decode()[1:]
+
+    headers = {"X-Request-ID": "r", **draw(HEADERS)}
+    url = re.sub(r"\{(\w+):\w+\}", drawn, path)
+    request: dict[str, Any] = {"method": method, "url": url, "headers": headers, "params": draw(PARAMS)}
+    asked = (method, plain(path))
+    kind, example = BODIES.get(asked, ("", None))
     if kind == "application/json":
         body = copy.deepcopy(example)
         for at in leaves(body):
             if names_domain(body, at):
                 put(body, at, draw(NAMES))
-        for at in draw(st.lists(st.sampled_from(leaves(body)), max_size=2)):
+        for at in draw(PLACES[asked]):
             put(body, at, draw(VALUES))
         request["content"] = json.dumps(body).encode()
         headers["Content-Type"] = kind
     elif kind == "multipart/form-data":
-        request["files"] = {"files": (draw(TEXTS.filter(_encodes)) or "a.md", draw(st.binary(max_size=20)))}
-    return key, draw(st.integers(0, 63)), request
-
-
-def _encodes(text: str) -> bool:
-    return text.isprintable() and "\ud800" not in text
+        request["files"] = {"files": (draw(PATHS) or "a.md", draw(FILE_BYTES))}
+    return draw(KEY), draw(WHICH), request
 
 
 def shown(response: httpx.Response) -> bytes:
@@ -263,6 +268,7 @@ def check_nothing_leaks(worlds: Worlds, key: str, which: int, request: dict[str,
         assert found.headers == without.headers
 
 
+@pytest.mark.timeout(900)  # 40 s on two idle cores
 @settings(max_examples=EXAMPLES, database=None)
 @given(requests())
 def test_a_key_of_one_domain_gets_no_byte_of_another(worlds: Worlds, drawn: tuple[str, int, dict[str, Any]]) -> None:
