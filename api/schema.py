@@ -112,7 +112,7 @@ def operations() -> tuple[Operation, ...]:
             None,
             {200: ("It runs", {"application/json": _live()})},
             (),
-            "none",
+            scope="none",
         ),
         Operation(
             "get",
@@ -126,7 +126,7 @@ def operations() -> tuple[Operation, ...]:
                 503: ("What stands in the way, by check", _json("Health", examples.STARTING)),
             },
             (500,),
-            "none",
+            scope="none",
         ),
     )
 

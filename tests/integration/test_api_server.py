@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 
 import httpx
 import pytest
@@ -24,12 +23,6 @@ from tests.fakes.pipeline import FakePipeline
 
 ASK = {"question": "How often?", "domain": "plant"}
 SLOW = ASK | {"question": "slow"}
-
-
-@pytest.fixture(autouse=True)
-def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keys that somebody made in the checkout's own data count for nothing."""
-    monkeypatch.chdir(tmp_path)
 
 
 @contextmanager
