@@ -16,6 +16,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -221,7 +222,7 @@ def requests(draw: st.DrawFn) -> tuple[str, int, dict[str, Any]]:
 
     def drawn(found: re.Match[str]) -> str:
         text = draw(NAMES if found[1] == "domain" else PATHS)
-        return httpx.URL(path=f"/{text}").raw_path.decode()[1:]
+        return quote(text, safe="/")
 
     headers = {"X-Request-ID": "r", **draw(HEADERS)}
     url = re.sub(r"\{(\w+):\w+\}", drawn, path)
@@ -275,18 +276,25 @@ def test_a_key_of_one_domain_gets_no_byte_of_another(worlds: Worlds, drawn: tupl
     check_nothing_leaks(worlds, *drawn)
 
 
-def test_the_mark_is_there_to_be_found(worlds: Worlds) -> None:
-    """Every route that answers a question shows the mark to its owner, so that the property above can fail."""
-    for path in ("/v1/answers", "/v1/answers/stream", "/v1/passages"):
-        request = {
-            "method": "POST",
-            "url": path,
-            "json": asking(path, FOREIGN),
-            "headers": {"X-API-Key": worlds.foreign},
-        }
-        assert mark(FOREIGN).encode() in worlds.ask(worlds.with_it, request).content
-    listed = {"method": "GET", "url": "/v1/domains", "headers": {"X-API-Key": worlds.foreign}}
-    assert mark(FOREIGN).encode() in worlds.ask(worlds.with_it, listed).content
+TELLING = (
+    ("POST", "/v1/answers"),
+    ("POST", "/v1/answers/stream"),
+    ("POST", "/v1/passages"),
+    ("GET", "/v1/domains"),
+    ("GET", "/v1/domains/{domain}/documents"),
+    ("GET", "/v1/domains/{domain}/documents/{id}"),
+)
+"""Operations that tell something of a domain."""
+
+
+@pytest.mark.parametrize(("method", "path"), [found for found in TELLING if found[1] in document()["paths"]])
+def test_the_mark_is_there_to_be_found_by_its_owner(worlds: Worlds, method: str, path: str) -> None:
+    """So that the property above can fail."""
+    url = path.replace("{domain}", FOREIGN).replace("{id}", f"{mark(FOREIGN)}.md")
+    request: dict[str, Any] = {"method": method, "url": url, "headers": {"X-API-Key": worlds.foreign}}
+    if method == "POST":
+        request["json"] = asking(path, FOREIGN)
+    assert mark(FOREIGN).encode() in worlds.ask(worlds.with_it, request).content
 
 
 @pytest.mark.parametrize(("method", "path"), [route for route in ROUTES if route[0] != "OPTIONS"])
