@@ -8,13 +8,19 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from litestar import Litestar
-from litestar.di import Provide
+from litestar.di import NamedDependency, Provide
 from litestar.exceptions import HTTPException
 
+from api.access import CallerService
 from api.answers import AnswersController
+from api.audit import AuditLog, audited
+from api.auth import Gate, provide_caller, tell_limits
+from api.caller import Caller
 from api.docs import DocumentationController
 from api.domains import DomainsController
 from api.health import HealthController
+from api.keys import Keys
+from api.limits import RateLimits
 from api.logs import logged
 from api.measurements import Measurements
 from api.metrics import MetricsController, Scraper
@@ -36,11 +42,15 @@ def create_app(
     build: Callable[[Settings], Answering] = build_pipeline,
     *,
     on_built: Callable[[RagError | None], None] = lambda _: None,
+    remote: bool = False,
 ) -> Litestar:
     """The ASGI application; the pipeline is built in a thread once it starts, and closed when it stops.
 
     on_built: called on the event loop with None once questions can be answered, or with what went wrong.
+    remote: other machines reach the address it listens on, so that nothing is open without a key.
     """
+    limits = RateLimits(settings.limits)
+    gate = Gate(Keys(settings.data.directory), limits, remote=remote)
 
     tracing = None
     if settings.tracing.endpoint:
@@ -64,9 +74,8 @@ def create_app(
     async def scraper() -> Scraper:
         return scraping
 
-    async def service() -> Service:
-        found: Service = app.state.service
-        return found
+    async def service(caller: NamedDependency[Caller]) -> Service:
+        return CallerService(app.state.service, caller)
 
     app = Litestar(
         [
@@ -78,15 +87,22 @@ def create_app(
             DocumentationController,
         ],
         lifespan=[life],
-        dependencies={"service": Provide(service), "scraper": Provide(scraper)},
+        dependencies={
+            "service": Provide(service),
+            "caller": Provide(provide_caller),
+            "scraper": Provide(scraper),
+        },
+        guards=[gate],
+        stores={"limits": limits.store},
         exception_handlers={HTTPException: respond, Exception: respond},
         before_request=require_json,
+        before_send=[tell_limits],
         request_max_body_size=settings.server.max_body_bytes,
         openapi_config=None,
         logging_config=None,
     )
-    # From outside, so that what no route takes is logged and counted too.
-    app.asgi_handler = logged(watching.measured(app.asgi_handler))
+    # From outside, so that what no route takes is logged, audited and counted too.
+    app.asgi_handler = logged(watching.measured(audited(app.asgi_handler, AuditLog(settings.data.directory))))
     if tracing is not None:
         app.asgi_handler = tracing.traced(app.asgi_handler)
     return app
