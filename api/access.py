@@ -10,10 +10,10 @@ from collections.abc import Callable, Collection, Iterator
 from typing import TypeVar
 
 from api.caller import Caller
-from api.queue import Ticket
+from api.queue import Results
 from api.service import Answering, Service, StartFailed
 from rag.errors import CorpusError
-from rag.types import DomainInfo, Event, Health, Passage, Question, RetrievalMode
+from rag.types import DomainInfo, EngineStatistics, Event, Health, ModelCard, Passage, Question, RetrievalMode
 
 T = TypeVar("T")
 
@@ -29,11 +29,11 @@ class CallerService(Service):
         self._whole = whole
         self._caller = caller
 
-    def ask(self, question: Question) -> Ticket[Event]:
-        """The events of an answer. Raises UnknownDomain, and what the whole service raises."""
+    def ask(self, question: Question, *, caller: str = "", seconds: float | None = None) -> Results[Event]:
+        """The events of an answer, in this caller's turn. Raises UnknownDomain, and what the whole service raises."""
         self._caller.require(question.domain)
         try:
-            return self._whole.ask(question)
+            return self._whole.ask(question, caller=caller or self._caller.turn, seconds=seconds)
         except CorpusError as error:
             raise self._untold(error) from error
 
@@ -96,6 +96,20 @@ class CallerPipeline:
     def health(self) -> Health:
         """As the service's."""
         return seen_by(self._caller, self._whole.health())
+
+    def generation(self, domain: str) -> str:
+        """The live generation of a domain. Raises UnknownDomain."""
+        self._caller.require(domain)
+        return self._whole.generation(domain)
+
+    @property
+    def card(self) -> ModelCard:
+        """The model that answers, which is the same for everybody."""
+        return self._whole.card
+
+    def statistics(self) -> EngineStatistics | None:
+        """What the engine does for everybody, for whoever may know of every domain."""
+        return self._whole.statistics() if self._caller.domains is None else None
 
     def close(self) -> None:
         """Not a caller's to do."""

@@ -189,6 +189,10 @@ class Pipeline:
         """A stored document with its whole text, or None."""
         return self._domains.get(domain).documents.get(document_id)
 
+    def generation(self, domain: str) -> str:
+        """The live generation of a domain. Raises UnknownDomain."""
+        return self._catalog.live(domain).manifest.generation
+
     # --- telling ---
 
     def domains(self, *, among: Collection[str] | None = None) -> list[DomainInfo]:

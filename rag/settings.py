@@ -168,6 +168,12 @@ class ServerSettings(Section):
     host: str = Field("127.0.0.1", description="address to listen on; one that is not loopback needs a key first")
     port: int = Field(8080, ge=0, le=65535, description="port to listen on; 0: any free one")
     max_waiting: int = Field(32, ge=1, description="answers that may wait; beyond it 503 with Retry-After")
+    max_waiting_each: int = Field(
+        16, ge=1, description="answers of any one key that may wait; beyond it 429 with Retry-After"
+    )
+    workers: int = Field(0, ge=0, le=256, description="answers that are in work at the same time; 0: two a core")
+    timeout_seconds: float = Field(120.0, gt=0, description="longest time to an answer, waiting included")
+    kept_answers: int = Field(0, ge=0, description="latest answers that are given again to the same question; 0: none")
     max_body_bytes: int = Field(262_144, ge=1024, description="a larger request body gets 413")
     drain_seconds: float = Field(30.0, ge=0, description="time to finish answers in, once the server is told to stop")
 

@@ -98,6 +98,10 @@ class FakePipeline:
             )
         ]
 
+    def generation(self, domain: str) -> str:
+        self._check(Question(text="x", domain=domain))
+        return "g1"
+
     def health(self) -> Health:
         return Health(ready=True, checks={"model": "ok", "index": "ok", "compatible": "ok"})
 

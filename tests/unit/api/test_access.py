@@ -18,8 +18,8 @@ from rag.types import Health, Question
 from tests.fakes.tenants import Tenants, mark
 
 PLANT = Caller("desk", frozenset({"read"}), frozenset({"plant", "planned"}))
-OWN = {"start", "stop"}
-"""What the application does with the whole service, and no caller."""
+OWN = {"start", "stop", "refuse", "statistics", "card"}
+"""What the application and its metrics do with the whole service, and no caller."""
 
 
 def methods(kind: type) -> set[str]:
