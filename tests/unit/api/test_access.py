@@ -48,7 +48,7 @@ def test_every_method_of_the_service_is_decided_on_in_the_view() -> None:
 
 def test_what_the_view_does_not_have_is_not_there() -> None:
     pipeline = CallerPipeline(Tenants("plant"), PLANT)
-    for name in ("model", "embedder", "names"):
+    for name in ("model", "names"):
         with pytest.raises(AttributeError):
             getattr(pipeline, name)
     with pytest.raises(PermissionError):
