@@ -65,6 +65,7 @@ class Tally:
                 **self._counts,
             )
 
+
 MOST_PARALLEL = 16
 """Requests side by side at the most unless a setting says more: llama.cpp holds 256 sequences, a request up to 7."""
 
