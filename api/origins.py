@@ -41,7 +41,7 @@ def check(method: str, headers: Mapping[str, str], *, listening: str) -> None:
         )
     if any(header in headers for header in FORWARDED):
         raise NotAllowed(
-            "without keys nothing is served through a proxy, whoever it asks for: create a key (`understudy keys create`)"
+            "without keys nothing is served through a proxy, whoever asks: create a key (`understudy keys create`)"
         )
     if method in SAFE:
         return
