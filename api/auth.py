@@ -62,6 +62,7 @@ class Gate:
             return
         found = key.caller()
         note(scope, key=found.id)
+        scope["state"]["caller"] = found.id  # for the request's log line
         scope["user"] = found
         if needed == OPEN:
             return

@@ -15,6 +15,10 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing; what they answer no foreign page may read, as nothing here allows it to."""
 
 
+FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
+"""What proxies add: behind one, a request of anybody comes from this machine."""
+
+
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach `host`."""
     try:
@@ -34,6 +38,10 @@ def check(method: str, headers: Mapping[str, str], *, listening: str) -> None:
         raise NotAllowed(
             f"without keys only requests to this machine itself are served, not to the host {name[:80]!r}: ask "
             "127.0.0.1, or create a key (`understudy keys create`)"
+        )
+    if any(header in headers for header in FORWARDED):
+        raise NotAllowed(
+            "without keys nothing is served through a proxy, whoever asks: create a key (`understudy keys create`)"
         )
     if method in SAFE:
         return

@@ -53,8 +53,6 @@ class Operation:
     request: Value | None
     responses: dict[int, tuple[str, Json]]
     problems: tuple[int, ...]
-    scope: str = "read"
-    """What a key must have; `none`: no key is needed."""
 
 
 def operations() -> tuple[Operation, ...]:
@@ -113,7 +111,6 @@ def operations() -> tuple[Operation, ...]:
             None,
             {200: ("It runs", {"application/json": _live()})},
             (),
-            scope="none",
         ),
         Operation(
             "get",
@@ -127,7 +124,6 @@ def operations() -> tuple[Operation, ...]:
                 503: ("What stands in the way, by check", _json("Health", examples.STARTING)),
             },
             (500,),
-            scope="none",
         ),
         Operation(
             "get",
@@ -175,11 +171,12 @@ def document() -> Json:
 
 
 def _operation(operation: Operation) -> Json:
+    scope = security.scope_of(operation.method, operation.path)
     responses: Json = {
         str(status): {"description": description, "content": content}
         for status, (description, content) in operation.responses.items()
     }
-    for status in sorted({*operation.problems, *security.refusals(operation.scope)}):
+    for status in sorted({*operation.problems, *security.refusals(scope)}):
         example = examples.PROBLEMS[status]
         responses[str(status)] = {"description": example.title, "content": _problem(example)}
         if status in security.HEADERS:
@@ -187,8 +184,8 @@ def _operation(operation: Operation) -> Json:
     said: Json = {
         "operationId": operation.name,
         "summary": operation.summary,
-        "description": security.described(operation.description, operation.scope),
-        "security": security.requirement(operation.scope),
+        "description": security.described(operation.description, scope),
+        "security": security.requirement(scope),
         "responses": responses,
     }
     if operation.request is not None:

@@ -16,6 +16,20 @@ SCHEMES: Json = {
     "header": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "the same key in a header alone"},
 }
 
+NEEDS = {
+    "GET /": "none",
+    "GET /health/live": "none",
+    "GET /health/ready": "none",
+    "GET /metrics": "admin",
+    "POST /v1/domains/{domain}/documents": "ingest",
+    "DELETE /v1/domains/{domain}/documents/{id}": "ingest",
+    "DELETE /v1/domains/{domain}": "admin",
+    "GET /v1/jobs": "ingest",
+    "GET /v1/jobs/{id}": "ingest",
+    "DELETE /v1/jobs/{id}": "ingest",
+}
+"""The scope that an operation needs where it is not `read`; a test holds it against what the routes declare."""
+
 _SECONDS = {"type": "integer", "minimum": 1}
 _COUNT = {"type": "integer", "minimum": 0}
 
@@ -33,6 +47,11 @@ HEADERS: dict[int, Json] = {
     503: _WAIT,
 }
 """Headers of a refusal, by status. The RateLimit ones come with every answer to a key that has a limit."""
+
+
+def scope_of(method: str, path: str) -> str:
+    """What a key must have for an operation of the document; `none`: no key is needed."""
+    return NEEDS.get(f"{method.upper()} {path}", "read")
 
 
 def refusals(scope: str) -> tuple[int, ...]:

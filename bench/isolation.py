@@ -49,6 +49,7 @@ def main() -> int:
     arguments = parser.parse_args()
     os.environ["UNDERSTUDY_DATA__DIRECTORY"] = DATA
     os.environ["UNDERSTUDY_LIMITS__REQUESTS_PER_MINUTE"] = "0"
+    os.environ["UNDERSTUDY_LOG__LEVEL"] = "warning"
     understudy = [sys.executable, "-m", "api"]
     for domain in (OWN, FOREIGN):
         subprocess.run([*understudy, "ingest", "apply", f"corpora/{domain}", "--domain", domain], check=True)
@@ -168,14 +169,14 @@ def _shift_seen(foreign: np.ndarray, missing: np.ndarray, level: float) -> int |
 
 def _wait_ready(client: httpx.Client) -> None:
     begin = time.perf_counter()
-    while time.perf_counter() - begin < 120:
+    while time.perf_counter() - begin < 300:
         try:
             if client.get("/health/ready").status_code == 200:
                 return
         except httpx.TransportError:
             pass
-        time.sleep(0.02)
-    raise SystemExit("the service was not ready within two minutes; its messages stand above")
+        time.sleep(0.2)
+    raise SystemExit("the service was not ready within five minutes; its messages stand above")
 
 
 def show(result: dict[str, Any]) -> None:

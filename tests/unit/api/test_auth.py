@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -198,6 +199,20 @@ def test_a_damaged_file_of_keys_lets_nobody_in(tmp_path: Path, keys: Keys) -> No
         (tmp_path / FILE).write_text("{", "utf-8")
         for headers in ({}, bearer(key)):
             refused(client.get("/v1/domains", headers=headers), 500, "keys_unreadable")
+
+
+def test_the_log_line_of_a_request_names_the_id_of_its_key(
+    tmp_path: Path, keys: Keys, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "understudy.api")
+    key = made(keys)
+    with served(tmp_path) as client:
+        client.get("/v1/domains", headers=bearer(key))
+        client.get("/v1/domains", headers=bearer(key[:-1] + "~"))
+    lines = [record.__dict__["fields"] for record in caplog.records if record.message == "request"]
+    told = [line.get("caller") for line in lines if line["path"] == "/v1/domains"]
+    assert told == [keys.all()[0].id, None]
+    assert key not in caplog.text
 
 
 def test_the_day_of_a_keys_last_use_is_kept(tmp_path: Path, keys: Keys) -> None:

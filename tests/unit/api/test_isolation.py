@@ -188,6 +188,7 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worlds]:
 
 APP = create_app(Settings(), lambda _: Tenants(MINE))
 ROUTES = routes(APP)
+PATHS_SAID = document()["paths"]
 ASKED = [route for route in ROUTES if not route[1].startswith("/schema")]
 """The documentation is made of the code alone, and takes longer than everything else here together."""
 BODIES = bodies()
@@ -211,7 +212,8 @@ WHICH = st.integers(0, 63)
 PATHS = TEXTS.filter(_encodes)
 HEADERS = st.sampled_from([{}, {"X-Forwarded-For": "127.0.0.1"}, {"X-Domain": FOREIGN}])
 PARAMS = st.dictionaries(st.sampled_from(["domain", "after", "limit", "key"]), NAMES, max_size=1)
-FILE_BYTES = st.binary(max_size=20)
+FILES = st.tuples(PATHS.filter(lambda name: FOREIGN not in name.lower()), st.binary(max_size=20))
+"""What is uploaded may be shown again: a name of its own is nobody else's byte."""
 PLACES = {asked: st.lists(st.sampled_from(leaves(body)), max_size=2) for asked, (kind, body) in BODIES.items() if body}
 
 
@@ -239,7 +241,7 @@ def requests(draw: st.DrawFn) -> tuple[str, int, dict[str, Any]]:
         request["content"] = json.dumps(body).encode()
         headers["Content-Type"] = kind
     elif kind == "multipart/form-data":
-        request["files"] = {"files": (draw(PATHS) or "a.md", draw(FILE_BYTES))}
+        request["files"] = {"files": draw(FILES)}
     return draw(KEY), draw(WHICH), request
 
 
@@ -287,7 +289,9 @@ TELLING = (
 """Operations that tell something of a domain."""
 
 
-@pytest.mark.parametrize(("method", "path"), [found for found in TELLING if found[1] in document()["paths"]])
+@pytest.mark.parametrize(
+    ("method", "path"), [found for found in TELLING if found[0].lower() in PATHS_SAID.get(found[1], {})]
+)
 def test_the_mark_is_there_to_be_found_by_its_owner(worlds: Worlds, method: str, path: str) -> None:
     """So that the property above can fail."""
     url = path.replace("{domain}", FOREIGN).replace("{id}", f"{mark(FOREIGN)}.md")
@@ -302,7 +306,7 @@ def test_every_route_declares_what_it_needs(method: str, path: str) -> None:
     (route,) = [route for route in APP.routes if isinstance(route, HTTPRoute) and route.path == path]
     handler = route.route_handler_map[method][0]  # type: ignore[index]  # a method by its name
     assert handler.opt.get("scope") in (*SCOPES, OPEN), "declare opt = {'scope': ...} on the controller or handler"
-    operation = document()["paths"].get(plain(path), {}).get(method.lower())
+    operation = PATHS_SAID.get(plain(path), {}).get(method.lower())
     if operation is not None:
         assert bool(operation["security"]) == (scope_of(handler) != OPEN)
         assert scope_of(handler) == OPEN or f"Needs a key of scope {scope_of(handler)}." in operation["description"]

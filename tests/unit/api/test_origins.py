@@ -55,6 +55,12 @@ def test_a_page_of_another_site_changes_nothing_here(headers: dict[str, str]) ->
     check("GET", headers, listening=AT)
 
 
+@pytest.mark.parametrize("header", ["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip"])
+def test_what_a_proxy_passes_on_is_nobodys_own_request(header: str) -> None:
+    with pytest.raises(NotAllowed, match="through a proxy"):
+        check("GET", {"host": "127.0.0.1:8080", header: "192.0.2.7"}, listening=AT)
+
+
 @pytest.mark.parametrize("site", ["same-origin", "none"])
 def test_a_page_of_ours_may_ask(site: str) -> None:
     headers = {"host": "127.0.0.1:8080", "origin": "http://127.0.0.1:8080", "sec-fetch-site": site}
