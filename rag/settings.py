@@ -155,6 +155,10 @@ class ServerSettings(Section):
     port: int = Field(8080, ge=0, le=65535, description="port to listen on; 0: any free one")
     max_waiting: int = Field(32, ge=1, description="answers that may wait; beyond it 503 with Retry-After")
     max_body_bytes: int = Field(262_144, ge=1024, description="a larger request body gets 413")
+    max_connections: int = Field(512, ge=1, description="open at once; beyond it 503, beyond twice that cut off")
+    head_seconds: float = Field(10.0, gt=0, description="longest wait for a request's head; then 408")
+    body_seconds: float = Field(20.0, gt=0, description="and for its body, a second more for each KiB that came")
+    unread_seconds: float = Field(30.0, gt=0, description="a caller who stops reading the answer is cut off after it")
 
 
 class Settings(Section):
