@@ -52,7 +52,7 @@ class Bare:
         """Continue all prompts side by side until each ended; tokens generated, and seconds for everything."""
         begin = time.perf_counter()
         llama_cpp.llama_memory_clear(llama_cpp.llama_get_memory(self._context), True)
-        living = {sequence: (self._prefill(sequence, prompt), len(prompt)) for sequence, prompt in enumerate(prompts)}
+        living = self._prefill(prompts)
         generated = 0
         for step in range(max_tokens):
             ended = [
@@ -82,15 +82,25 @@ class Bare:
         llama_cpp.llama_free(self._context)
         llama_cpp.llama_model_free(self._model)
 
-    def _prefill(self, sequence: int, prompt: Sequence[int]) -> int:
-        """Evaluate a prompt; the first token after it."""
-        for start in range(0, len(prompt), BATCH):
-            part = prompt[start : start + BATCH]
-            for place, token in enumerate(part):
-                self._put(place, token, start + place, sequence, wanted=start + place == len(prompt) - 1)
+    def _prefill(self, prompts: Sequence[Sequence[int]]) -> dict[int, tuple[int, int]]:
+        """Evaluate all prompts in full batches; sequence -> (the first token after it, its position)."""
+        row = [
+            (token, position, sequence, position == len(prompt) - 1)
+            for sequence, prompt in enumerate(prompts)
+            for position, token in enumerate(prompt)
+        ]
+        first: dict[int, tuple[int, int]] = {}
+        for start in range(0, len(row), BATCH):
+            part = row[start : start + BATCH]
+            for place, (token, position, sequence, last) in enumerate(part):
+                self._put(place, token, position, sequence, wanted=last)
             self._batch.n_tokens = len(part)
             self._decode()
-        return int(llama_cpp.llama_sampler_sample(self._sampler, self._context, -1))
+            for place, (_, position, sequence, last) in enumerate(part):
+                if last:
+                    token = int(llama_cpp.llama_sampler_sample(self._sampler, self._context, place))
+                    first[sequence] = (token, position + 1)
+        return first
 
     def _put(self, place: int, token: int, position: int, sequence: int, *, wanted: bool) -> None:
         batch = self._batch

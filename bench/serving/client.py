@@ -137,8 +137,9 @@ async def closed_loop(
 ) -> tuple[list[Asked], float]:
     """A client for each sender, each asking its next question when the last is answered; what became of them.
 
-    Questions are dealt out one after the other, so that none is asked twice before all were. `warm`: seconds at the
-    start whose answers are left out. Returns the answers that began after it and before the end, and the time between.
+    Questions are dealt out one after the other; once all were asked, with another question mark, so that no cache
+    answers one. `warm`: seconds at the start whose answers are left out. Returns the answers that began after it and
+    before the end, and the time between.
     """
     supply = iter(range(10**9))
     start = time.perf_counter() + warm
@@ -148,7 +149,8 @@ async def closed_loop(
     async def one(send: Send) -> None:
         async with caller() as client:
             while (left := end - time.perf_counter()) > 0:
-                question = questions[next(supply) % len(questions)]
+                turn, place = divmod(next(supply), len(questions))
+                question = questions[place] + "?" * turn
                 asked = await ask(client, send, question, patience=left + 30)
                 if asked.began >= start:
                     done.append(asked)

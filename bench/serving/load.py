@@ -22,6 +22,7 @@ from bench.serving.peer import RAG_TOKENS, rag_over, weights
 from bench.serving.processes import Memory, Server, running, start_llama_server, start_ours
 from bench.serving.questions import Workload, arguments, prepare
 from bench.serving.results import Results, Row, percentile, show, spread
+from evaluation.judge import shipped_judge
 from rag.settings import load
 
 PEER_CLIENTS = (4, 16)
@@ -64,7 +65,7 @@ def measure_ours(workload: Workload, clients: int, seconds: float, environment: 
     with running(start_ours(environment)) as server:
         keys = keys_for(clients, workload.domain)
         senders = [ours(server.url, workload.domain, key) for key in keys]
-        return asyncio.run(_measured(server, senders, workload, seconds))
+        return asyncio.run(_measured(server, senders, workload, seconds)) | {"weights": weights(load()).format}
 
 
 def measure_peer(workload: Workload, clients: int, seconds: float) -> Row:
@@ -88,7 +89,19 @@ async def _measured(server: Server, senders: list[Send], workload: Workload, sec
         done, took = await closed_loop(senders, workload.texts(), seconds=seconds, warm=min(WARM_SECONDS, seconds))
     finally:
         points = memory.end()
-    return summary(done, took) | {"clients": len(senders), "memory": points}
+    return summary(done, took) | {"clients": len(senders), "memory": points, "right": right(done, workload)}
+
+
+def right(done: list[Asked], workload: Workload) -> float | None:
+    """Percent of the answers that the evaluation's judge calls right."""
+    judge = shipped_judge()
+    known = {question.question.rstrip("?"): question.answers for question in workload.questions}
+    judged = [
+        judge.judge(asked.question, known[asked.question.rstrip("?")], asked.text).correct
+        for asked in done
+        if asked.text
+    ]
+    return round(100 * sum(judged) / len(judged), 1) if judged else None
 
 
 def summary(done: list[Asked], seconds: float) -> Row:
@@ -139,6 +152,8 @@ def line(name: str, part: Row) -> Row:
     used = [megabytes for _, megabytes in part["memory"]]
     return {
         "": name,
+        "weights": part.get("weights"),
+        "right %": part.get("right"),
         "answers/s": part["answers_per_second"],
         "first event p50": part["first_event"]["p50"],
         "first token p50": part["first_token"]["p50"],

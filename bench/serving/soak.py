@@ -69,9 +69,9 @@ def soak(workload: Workload, seconds: float, rate: float) -> Row:
     middle = sum(used for _, used in warm) / max(1, len(warm))
     drift = per_second * (1 - WARM_SHARE) * seconds / at_start if at_start else 0.0
     furthest = max((abs(used / middle - 1) for _, used in warm), default=0.0)
-    answered = [asked for asked in outcomes if asked.status == 200 and not asked.error]
-    refused = [asked for asked in outcomes if asked.status in (429, 503)]
-    other = [asked for asked in outcomes if asked not in answered and asked not in refused]
+    answered = [asked for asked in outcomes if _became(asked) == "answered"]
+    refused = [asked for asked in outcomes if _became(asked) == "refused"]
+    other = [asked for asked in outcomes if _became(asked) == "other"]
     bare = sum(asked.refused_without_wait for asked in refused)
     return {
         "minutes": round(seconds / 60, 2),
@@ -90,6 +90,12 @@ def soak(workload: Workload, seconds: float, rate: float) -> Row:
         "memory": points,
         "held": not other and not bare and abs(drift) <= DRIFT,
     }
+
+
+def _became(asked: Asked) -> str:
+    if asked.status in (429, 503):
+        return "refused"
+    return "answered" if asked.status == 200 and asked.whole is not None and not asked.error else "other"
 
 
 async def _flood(url: str, workload: Workload, keys: list[str | None], seconds: float, rate: float) -> list[Asked]:
