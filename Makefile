@@ -56,6 +56,7 @@ bench: suites $(DATA)/.prepared | $(INSTALLED) ## measure over real corpora: mak
 	@for part in ingest retrieval answers judge; do \
 	  $(VENV)/bin/python -m bench.$$part --suites "$(SUITES)" || exit; done
 	@$(VENV)/bin/python -m bench.statistics
+	@$(VENV)/bin/python -m bench.isolation
 
 # What the peers need is an extra; `dev` and `run` do without.
 $(STAMPS)/bench: pyproject.toml constraints.txt | $(INSTALLED)

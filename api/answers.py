@@ -20,6 +20,7 @@ class AnswersController(Controller):
     """Answers, in order of arrival."""
 
     path = "/v1/answers"
+    opt = {"scope": "read"}  # noqa: RUF012  # Litestar reads it once
 
     @post("/", status_code=200)
     async def answer(

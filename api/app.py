@@ -6,13 +6,19 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from litestar import Litestar
-from litestar.di import Provide
+from litestar.di import NamedDependency, Provide
 from litestar.exceptions import HTTPException
 
+from api.access import CallerService
 from api.answers import AnswersController
+from api.audit import AuditLog, audited
+from api.auth import Gate, provide_caller, tell_limits
+from api.caller import Caller
 from api.docs import DocumentationController
 from api.domains import DomainsController
 from api.health import HealthController
+from api.keys import Keys
+from api.limits import RateLimits
 from api.logs import logged
 from api.passages import PassagesController
 from api.problems import respond
@@ -28,11 +34,15 @@ def create_app(
     build: Callable[[Settings], Answering] = build_pipeline,
     *,
     on_built: Callable[[RagError | None], None] = lambda _: None,
+    remote: bool = False,
 ) -> Litestar:
     """The ASGI application; the pipeline is built in a thread once it starts, and closed when it stops.
 
     on_built: called on the event loop with None once questions can be answered, or with what went wrong.
+    remote: other machines reach the address it listens on, so that nothing is open without a key.
     """
+    limits = RateLimits(settings.limits)
+    gate = Gate(Keys(settings.data.directory), limits, remote=remote)
 
     @asynccontextmanager
     async def life(app: Litestar) -> AsyncIterator[None]:
@@ -44,20 +54,22 @@ def create_app(
         finally:
             await service.stop()
 
-    async def service() -> Service:
-        found: Service = app.state.service
-        return found
+    async def service(caller: NamedDependency[Caller]) -> Service:
+        return CallerService(app.state.service, caller)
 
     app = Litestar(
         [AnswersController, PassagesController, DomainsController, HealthController, DocumentationController],
         lifespan=[life],
-        dependencies={"service": Provide(service)},
+        dependencies={"service": Provide(service), "caller": Provide(provide_caller)},
+        guards=[gate],
+        stores={"limits": limits.store},
         exception_handlers={HTTPException: respond, Exception: respond},
         before_request=require_json,
+        before_send=[tell_limits],
         request_max_body_size=settings.server.max_body_bytes,
         openapi_config=None,
         logging_config=None,
     )
     # From outside, so that what no route takes has an id and a log line too.
-    app.asgi_handler = logged(app.asgi_handler)
+    app.asgi_handler = logged(audited(app.asgi_handler, AuditLog(settings.data.directory)))
     return app

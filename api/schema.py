@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from api import examples, wire
+from api import examples, security, wire
 from api.problems import MEDIA_TYPE, Problem
 from api.requests import AnswerRequest, PassagesRequest
 from rag.types import (
@@ -52,6 +52,8 @@ class Operation:
     request: Value | None
     responses: dict[int, tuple[str, Json]]
     problems: tuple[int, ...]
+    scope: str = "read"
+    """What a key must have; `none`: no key is needed."""
 
 
 def operations() -> tuple[Operation, ...]:
@@ -96,7 +98,7 @@ def operations() -> tuple[Operation, ...]:
             "/v1/domains",
             "listDomains",
             "List the stored domains",
-            "Every stored domain, and whether it can be asked now.",
+            "Every stored domain that the key opens, and whether it can be asked now.",
             None,
             {200: ("Domains, by name", _json_list("DomainInfo", examples.DOMAIN))},
             LISTING,
@@ -110,19 +112,21 @@ def operations() -> tuple[Operation, ...]:
             None,
             {200: ("It runs", {"application/json": _live()})},
             (),
+            scope="none",
         ),
         Operation(
             "get",
             "/health/ready",
             "ready",
             "Whether questions can be answered",
-            "Model, index and compatibility of every stored domain.",
+            "Model, index and compatibility of every stored domain; in words for a key over all domains only.",
             None,
             {
                 200: ("Questions are taken", _json("Health", examples.READY)),
                 503: ("What stands in the way, by check", _json("Health", examples.STARTING)),
             },
             (500,),
+            scope="none",
         ),
     )
 
@@ -155,7 +159,7 @@ def document() -> Json:
         },
         "servers": [{"url": "/"}],
         "paths": paths,
-        "components": {"schemas": dict(sorted(schemas.items()))},
+        "components": {"schemas": dict(sorted(schemas.items())), "securitySchemes": security.SCHEMES},
     }
 
 
@@ -164,16 +168,16 @@ def _operation(operation: Operation) -> Json:
         str(status): {"description": description, "content": content}
         for status, (description, content) in operation.responses.items()
     }
-    for status in operation.problems:
+    for status in sorted({*operation.problems, *security.refusals(operation.scope)}):
         example = examples.PROBLEMS[status]
         responses[str(status)] = {"description": example.title, "content": _problem(example)}
-        if status == 503:
-            wait = {"description": "seconds to wait before another try", "schema": {"type": "integer", "minimum": 1}}
-            responses[str(status)]["headers"] = {"Retry-After": wait}
+        if status in security.HEADERS:
+            responses[str(status)]["headers"] = security.HEADERS[status]
     said: Json = {
         "operationId": operation.name,
         "summary": operation.summary,
-        "description": operation.description,
+        "description": security.described(operation.description, operation.scope),
+        "security": security.requirement(operation.scope),
         "responses": responses,
     }
     if operation.request is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
@@ -39,8 +39,8 @@ class Answering(Protocol):
         """What retrieval finds, best first."""
         ...
 
-    def domains(self) -> list[DomainInfo]:
-        """Every stored domain."""
+    def domains(self, *, among: Collection[str] | None = None) -> list[DomainInfo]:
+        """Every stored domain, or those among some names."""
         ...
 
     def health(self) -> Health:
@@ -96,8 +96,16 @@ class Service:
         pipeline = self._ready()
         return self._queue.submit(lambda cancelled: pipeline.stream(question, cancelled=cancelled))
 
-    async def look_up(self, work: Callable[[Answering], T]) -> T:
-        """What `work` returns or raises. Raises Starting, ModelBusy, and what kept the pipeline from being built."""
+    async def look_up(
+        self,
+        work: Callable[[Answering], T],
+        *,
+        domain: str | None = None,  # noqa: ARG002  # for the caller's view of this, in api/access.py
+    ) -> T:
+        """What `work` returns or raises. Raises Starting, ModelBusy, and what kept the pipeline from being built.
+
+        domain: the one that it is about, where it is about one.
+        """
         pipeline = self._ready()
         if self._looking >= self._settings.server.max_waiting + LOOKUPS:
             wait = self._looking * LOOKUP_SECONDS / LOOKUPS

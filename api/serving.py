@@ -5,7 +5,6 @@ The socket is bound before the models load, so that a port that is taken is told
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import socket
 from collections.abc import Callable
@@ -14,7 +13,9 @@ import uvicorn
 from litestar import Litestar
 
 from api.app import create_app
+from api.keys import Keys
 from api.logs import configure
+from api.origins import is_loopback
 from api.protocol import Patience, patient
 from api.service import Answering
 from rag.build import build_pipeline
@@ -37,15 +38,14 @@ def serve(
     from being built.
     """
     host = settings.server.host if host is None else host
-    if not is_loopback(host) and not settings.server.allow_remote:
+    remote = not is_loopback(host)
+    if remote and not Keys(settings.data.directory).all():
         raise InvalidSettings(
-            f"{host} can be reached from other machines, and there are no keys yet: listen on 127.0.0.1, or set "
-            "UNDERSTUDY_SERVER__ALLOW_REMOTE=true behind something that lets only friends in"
+            f"{host} can be reached from other machines, and there is no key yet that would keep strangers out: create "
+            "one with `understudy keys create NAME --all-domains`, or listen on 127.0.0.1"
         )
     listening = bind(host, settings.server.port if port is None else port)
     configure(settings.log.level)
-    if not is_loopback(host):
-        log.warning("whoever reaches this address may ask: there are no keys yet", extra={"fields": {"host": host}})
     log.info("listening, loading the models", extra={"fields": {"address": address(listening)}})
     failures: list[RagError] = []
 
@@ -56,7 +56,7 @@ def serve(
             failures.append(failure)
             server.should_exit = True
 
-    app = create_app(settings, build, on_built=on_built)
+    app = create_app(settings, build, on_built=on_built, remote=remote)
     server = uvicorn.Server(server_config(app, settings))
     try:
         server.run(sockets=[listening])
@@ -86,14 +86,6 @@ def server_config(app: Litestar, settings: Settings) -> uvicorn.Config:
         lifespan="on",
         timeout_graceful_shutdown=int(settings.model.timeout_seconds) + 1,
     )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach `host`."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def bind(host: str, port: int) -> socket.socket:

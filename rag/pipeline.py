@@ -5,7 +5,7 @@ Streamed tokens are provisional; the closing event carries the checked answer, w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 
 from rag import calibration, filters
@@ -178,9 +178,9 @@ class Pipeline:
 
     # --- telling ---
 
-    def domains(self) -> list[DomainInfo]:
-        """Every stored domain, and whether it can be asked now."""
-        return [self._info(name) for name in self._catalog.domains()]
+    def domains(self, *, among: Collection[str] | None = None) -> list[DomainInfo]:
+        """Every stored domain, or those among some names, and whether it can be asked now."""
+        return [self._info(name) for name in self._catalog.domains() if among is None or name in among]
 
     def health(self) -> Health:
         """Whether questions can be answered now: the model is up and every domain opens and fits."""

@@ -150,8 +150,7 @@ class AnswerSettings(Section):
 class ServerSettings(Section):
     """The HTTP door."""
 
-    host: str = Field("127.0.0.1", description="address to listen on")
-    allow_remote: bool = Field(False, description="listen on an address that is not loopback; there are no keys yet")
+    host: str = Field("127.0.0.1", description="address to listen on; one that is not loopback needs a key first")
     port: int = Field(8080, ge=0, le=65535, description="port to listen on; 0: any free one")
     max_waiting: int = Field(32, ge=1, description="answers that may wait; beyond it 503 with Retry-After")
     max_body_bytes: int = Field(262_144, ge=1024, description="a larger request body gets 413")
@@ -159,6 +158,15 @@ class ServerSettings(Section):
     head_seconds: float = Field(10.0, gt=0, description="longest wait for a request's head; then 408")
     body_seconds: float = Field(20.0, gt=0, description="and for its body, a second more for each KiB that came")
     unread_seconds: float = Field(30.0, gt=0, description="a caller who stops reading the answer is cut off after it")
+
+
+class LimitSettings(Section):
+    """How often a key may ask."""
+
+    requests_per_minute: int = Field(600, ge=0, description="of each key that has no limit of its own; 0: no limit")
+    redis_url: SecretStr = Field(
+        SecretStr(""), description="counts for several processes, for example redis://127.0.0.1:6379; empty: in memory"
+    )
 
 
 class Settings(Section):
@@ -173,6 +181,7 @@ class Settings(Section):
     retrieval: RetrievalSettings = RetrievalSettings()
     answer: AnswerSettings = AnswerSettings()
     server: ServerSettings = ServerSettings()
+    limits: LimitSettings = LimitSettings()
 
     @model_validator(mode="after")
     def _consistent(self) -> Settings:
@@ -234,6 +243,6 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
 def _sentence(item: Any) -> str:
     location = tuple(str(part) for part in item["loc"])
     where = variable(location[0], location[1]) if len(location) >= 2 else "settings"
-    secret = location[-1:] == ("api_key",)
+    secret = location[-1:] in (("api_key",), ("redis_url",))
     got = "" if secret or len(location) < 2 else f" (got {item['input']!r})"
     return f"{where}: {item['msg']}{got}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from rag.errors import Cancelled, EngineDied, InvalidQuestion, UnknownDomain
 from rag.types import (
@@ -78,7 +78,9 @@ class FakePipeline:
         self._check(question)
         return [passage()]
 
-    def domains(self) -> list[DomainInfo]:
+    def domains(self, *, among: Collection[str] | None = None) -> list[DomainInfo]:
+        if among is not None and "plant" not in among:
+            return []
         return [
             DomainInfo(
                 name="plant",
@@ -104,7 +106,7 @@ class FakePipeline:
         if not question.text.strip():
             raise InvalidQuestion("the question is empty")
         if question.domain != "plant":
-            raise UnknownDomain(f"no domain {question.domain!r} is stored; stored: plant")
+            raise UnknownDomain.named(question.domain)
 
 
 def passage() -> Passage:

@@ -17,8 +17,8 @@ from rag.settings import load
 from tests.fakes.pipeline import FakePipeline
 from tests.integration.test_api_server import ASK, SLOW, connect, ready, served, until
 
-POST = b"POST /v1/answers HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\n"
-LIVE = b"GET /health/live HTTP/1.1\r\nHost: here\r\n"
+POST = b"POST /v1/answers HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+LIVE = b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 BODY = json.dumps(ASK).encode()
 MIB = 1 << 20
 QUICK = load(
@@ -27,6 +27,7 @@ QUICK = load(
         "UNDERSTUDY_SERVER__BODY_SECONDS": "0.3",
         "UNDERSTUDY_SERVER__UNREAD_SECONDS": "0.3",
         "UNDERSTUDY_SERVER__MAX_CONNECTIONS": "8",
+        "UNDERSTUDY_LIMITS__REQUESTS_PER_MINUTE": "0",
     }
 )
 
@@ -120,7 +121,7 @@ def test_a_large_body_that_comes_steadily_is_no_slow_one(url: str) -> None:
 
 
 def test_a_caller_who_does_not_read_is_cut_off(url: str) -> None:
-    asked = b"GET /schema/openapi.json HTTP/1.1\r\nHost: here\r\n\r\n"
+    asked = b"GET /schema/openapi.json HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
     def ask_on(connection: socket.socket) -> None:
         for _ in range(10_000):
@@ -131,9 +132,10 @@ def test_a_caller_who_does_not_read_is_cut_off(url: str) -> None:
         ask_on(connection)
 
 
-def test_connections_beyond_the_bound_are_refused_and_those_before_served(url: str) -> None:
-    held = [connect(url) for _ in range(8)]
-    try:
+def test_connections_beyond_the_bound_are_refused_and_those_before_served() -> None:
+    with served(lambda _: FakePipeline(), load({"UNDERSTUDY_SERVER__MAX_CONNECTIONS": "8"})) as url:
+        assert until(lambda: ready(url))
+        held = [connect(url) for _ in range(8)]
         refused = httpx.get(f"{url}/health/live")
         assert (refused.status_code, refused.json()["code"]) == (503, "too_many_connections")
         assert int(refused.headers["retry-after"]) >= 1
@@ -141,7 +143,6 @@ def test_connections_beyond_the_bound_are_refused_and_those_before_served(url: s
         assert held[0].recv(12) == b"HTTP/1.1 200"
         held += [connect(url) for _ in range(30)]
         assert said(held[-1]) == b""  # cut off before it asked
-    finally:
         for connection in held:
             connection.close()
 
@@ -154,7 +155,7 @@ def test_connections_beyond_the_bound_are_refused_and_those_before_served(url: s
     [
         LIVE + b"X-Large: " + b"a" * (10 * MIB) + b"\r\n\r\n",
         LIVE + b"X-Many: a\r\n" * MIB + b"\r\n",
-        b"GET /" + b"a" * (10 * MIB) + b" HTTP/1.1\r\nHost: here\r\n\r\n",
+        b"GET /" + b"a" * (10 * MIB) + b" HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
         POST + b"Content-Length: %d\r\n\r\n" % (10 * MIB) + b" " * (10 * MIB),
         POST + b"Transfer-Encoding: chunked\r\n\r\n" + (b"10000\r\n" + b" " * 65536 + b"\r\n") * 160 + b"0\r\n\r\n",
         POST + b"Transfer-Encoding: chunked\r\n\r\n1;" + b"x" * (10 * MIB) + b"\r\n",
@@ -175,7 +176,7 @@ DEEP = 40_000
 
 
 def body(content: bytes, kind: bytes = b"application/json") -> bytes:
-    head = b"POST /v1/answers HTTP/1.1\r\nHost: here\r\nConnection: close\r\nContent-Type: " + kind
+    head = b"POST /v1/answers HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Type: " + kind
     return head + b"\r\nContent-Length: %d\r\n\r\n" % len(content) + content
 
 
@@ -197,9 +198,9 @@ def body(content: bytes, kind: bytes = b"application/json") -> bytes:
         (body(b'{"question": "q", "domain": "nowhere", "domain": "nowhere"}'), 404),
         (body(b'{"question": "q\\u0000", "domain": "pl\\ud800ant"}'), 400),
         (body(b"null"), 400),
-        (b"GET /%ff%fe HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n", 404),
-        (b"GET /%2e%2e/%2e%2e/etc/passwd HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n", 404),
-        (b"BREW /v1/answers HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n", 405),
+        (b"GET /%ff%fe HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n", 404),
+        (b"GET /%2e%2e/%2e%2e/etc/passwd HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n", 404),
+        (b"BREW /v1/answers HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n", 405),
     ],
     ids=lambda value: str(value)[:0] if isinstance(value, bytes) else None,
 )

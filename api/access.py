@@ -1,0 +1,102 @@
+"""The service as one caller sees it: a domain that the caller may not know of is as if it were not stored.
+
+Whether a caller may is decided by the key alone, before anything is looked up, so that a foreign domain and a missing
+one take the same way to the same words. A method that is not written here is not there. Knows no route and no key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from typing import TypeVar
+
+from api.caller import Caller
+from api.queue import Ticket
+from api.service import Answering, Service, StartFailed
+from rag.errors import CorpusError
+from rag.types import DomainInfo, Event, Health, Passage, Question, RetrievalMode
+
+T = TypeVar("T")
+
+NOT_STARTED = "the models could not be loaded; the server's log says why"
+
+UNTOLD = "not ok; what it is stands in the server's log, and in this answer for a key over all domains"
+
+
+class CallerService(Service):
+    """The service bound to a caller; everything else of it is left out on purpose."""
+
+    def __init__(self, whole: Service, caller: Caller) -> None:  # the whole one is built already
+        self._whole = whole
+        self._caller = caller
+
+    def ask(self, question: Question) -> Ticket[Event]:
+        """The events of an answer. Raises UnknownDomain, and what the whole service raises."""
+        self._caller.require(question.domain)
+        try:
+            return self._whole.ask(question)
+        except CorpusError as error:
+            raise self._untold(error) from error
+
+    async def look_up(self, work: Callable[[Answering], T], *, domain: str | None = None) -> T:
+        """What `work` returns of the pipeline as the caller sees it. `domain`: refused before it waits for its turn."""
+        if domain is not None:
+            self._caller.require(domain)
+        begun = False
+
+        def seen(pipeline: Answering) -> T:
+            nonlocal begun
+            begun = True
+            return work(CallerPipeline(pipeline, self._caller))
+
+        try:
+            return await self._whole.look_up(seen)
+        except CorpusError as error:
+            raise error if begun else self._untold(error) from error
+
+    async def health(self) -> Health:
+        """The state of each check, and the words for it only for whoever may know of every domain."""
+        return seen_by(self._caller, await self._whole.health())
+
+    def _untold(self, failure: CorpusError) -> CorpusError:
+        """What kept the whole from starting: its words may be about any domain (an adapter, a setting)."""
+        return failure if self._caller.domains is None else StartFailed(NOT_STARTED)
+
+
+def seen_by(caller: Caller, health: Health) -> Health:
+    """Whether it is ready, which everybody may know; what stands in the way names domains, which only some may."""
+    if caller.domains is None:
+        return health
+    checks = {name: state if state == "ok" else UNTOLD for name, state in health.checks.items()}
+    return Health(ready=health.ready, checks=checks)
+
+
+class CallerPipeline:
+    """The pipeline bound to a caller, as `api.service.Answering` has it."""
+
+    def __init__(self, whole: Answering, caller: Caller) -> None:
+        self._whole = whole
+        self._caller = caller
+
+    def stream(self, question: Question, *, cancelled: Callable[[], bool] | None = None) -> Iterator[Event]:
+        """The events of an answer. Raises UnknownDomain before there is one."""
+        self._caller.require(question.domain)
+        return self._whole.stream(question, cancelled=cancelled)
+
+    def passages(self, question: Question, *, mode: RetrievalMode | None = None) -> list[Passage]:
+        """What retrieval finds. Raises UnknownDomain."""
+        self._caller.require(question.domain)
+        return self._whole.passages(question, mode=mode)
+
+    def domains(self, *, among: Collection[str] | None = None) -> list[DomainInfo]:
+        """The domains that the caller may know of; no other is so much as opened."""
+        mine = self._caller.domains
+        wanted = among if mine is None else mine if among is None else mine.intersection(among)
+        return self._whole.domains(among=wanted)
+
+    def health(self) -> Health:
+        """As the service's."""
+        return seen_by(self._caller, self._whole.health())
+
+    def close(self) -> None:
+        """Not a caller's to do."""
+        raise PermissionError("a caller closes no pipeline")
