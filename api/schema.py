@@ -36,6 +36,7 @@ RESPONSES: tuple[type[Value], ...] = (Answer, Passage, DomainInfo, Health, Probl
 
 ASKING = (400, 404, 413, 415, 500, 503)
 LISTING = (500, 503)
+METRICS = "# HELP understudy_ready Whether questions can be answered now.\n# TYPE understudy_ready gauge\n"
 
 Json = dict[str, Any]
 
@@ -127,6 +128,16 @@ def operations() -> tuple[Operation, ...]:
             },
             (500,),
             scope="none",
+        ),
+        Operation(
+            "get",
+            "/metrics",
+            "metrics",
+            "Metrics for Prometheus",
+            "Everything that is counted and timed (docs/operations.md). No label is a domain, a key or a text.",
+            None,
+            {200: ("Prometheus's text format", {"text/plain": {"schema": {"type": "string"}, "example": METRICS}})},
+            (500,),
         ),
     )
 

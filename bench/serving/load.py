@@ -33,7 +33,7 @@ DEFAULT: Mapping[str, str] = {}
 FREE = {"UNDERSTUDY_ANSWER__DECODING": "free"}
 """Answers in the model's own words, as the peer gives them: the same work token by token."""
 
-WARM_SECONDS = 5.0
+WARM_SECONDS = 15.0
 """Left out at the start of every measurement."""
 
 
@@ -107,8 +107,7 @@ def right(done: list[Asked], workload: Workload) -> float | None:
 def summary(done: list[Asked], seconds: float) -> Row:
     """The figures of a number of questions that were asked within `seconds`."""
     whole = [asked.whole for asked in done if asked.whole is not None and not asked.error]
-    # Whoever began in time and ended after it counts for the part of its time that lay within.
-    rate = len(whole) / (seconds + (sum(whole) / len(whole) if whole else 0.0) / 2) if whole else 0.0
+    rate = len(whole) / seconds
     return {
         "asked": len(done),
         "answered": len(whole),

@@ -15,6 +15,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import httpx
+
+from bench.serving.client import headers
 from bench.serving.keys import keys_for
 from bench.serving.processes import running, start_ours
 from bench.serving.questions import Workload, arguments, prepare
@@ -75,7 +78,9 @@ def measure(workload: Workload) -> Row:
         curl += ["-H", f"Authorization: Bearer {key}"] if key else []
         found = {
             "curl": _run([*curl, "-d", body], shlex.join([*curl, "-d", body])),
-            "openai client": _program(OPENAI.format(**said), ("openai",)),
+            "openai client": _program(OPENAI.format(**said), ("openai",))
+            if httpx.get(f"{server.url}/v1/models", headers=headers(key)).status_code == 200
+            else _skipped(OPENAI.format(**said), "this server has no /v1/models"),
             "LlamaIndex": _program(LLAMA_INDEX.format(**said), ("integrations",)),
         }
     if Path(PAGE_TESTS).is_file():
