@@ -121,6 +121,17 @@ def unreadable(identity: str) -> Problem:
     return _problem(400, "unreadable_request", detail, identity)
 
 
+def too_slow(identity: str) -> Problem:
+    """The problem of a head or a body that did not come in time."""
+    return _problem(408, "too_slow", "the request did not come in time: send it without pauses", identity)
+
+
+def crowded(identity: str) -> Problem:
+    """The problem of a connection beyond the bound."""
+    detail = "too many connections are open (setting UNDERSTUDY_SERVER__MAX_CONNECTIONS): try again in a moment"
+    return _problem(503, "too_many_connections", detail, identity)
+
+
 def respond(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """The exception handler of the whole application."""
     problem = describe(error, identity=request_id(request.scope))
