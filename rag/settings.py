@@ -154,6 +154,7 @@ class ServerSettings(Section):
     port: int = Field(8080, ge=0, le=65535, description="port to listen on; 0: any free one")
     max_waiting: int = Field(32, ge=1, description="answers that may wait; beyond it 503 with Retry-After")
     max_body_bytes: int = Field(262_144, ge=1024, description="a larger request body gets 413")
+    max_feedback: int = Field(10_000, ge=1, description="feedback kept for a domain; beyond it the oldest goes")
 
 
 class LimitSettings(Section):

@@ -16,6 +16,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -180,9 +181,7 @@ def requests(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
     key = draw(st.sampled_from(["mine", "mine", "mine", "readable", "spoilt", "none"]))
     url = re.sub(
         r"\{(\w+):\w+\}",
-        lambda found: httpx.URL(
-            path=f"/{draw(NAMES if found[1] == 'domain' else TEXTS.filter(_encodes))}"
-        ).raw_path.decode()[1:],
+        lambda found: quote(draw(NAMES if found[1] == "domain" else TEXTS.filter(_encodes))),
         path,
     )
     headers = {
