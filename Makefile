@@ -56,6 +56,7 @@ bench: suites $(DATA)/.prepared | $(INSTALLED) ## measure over real corpora: mak
 	@for part in ingest retrieval answers judge; do \
 	  $(VENV)/bin/python -m bench.$$part --suites "$(SUITES)" || exit; done
 	@$(VENV)/bin/python -m bench.statistics
+	@$(VENV)/bin/python -m bench.isolation
 
 # A folder a suite: ingested once, asked once (a second call goes on or only writes the reports anew), its report kept.
 RUNS := .cache/report

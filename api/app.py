@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from litestar import Litestar
 from litestar.di import NamedDependency, Provide
@@ -22,6 +24,9 @@ from api.health import HealthController
 from api.keys import Keys
 from api.limits import RateLimits
 from api.logs import logged
+from api.measurements import Measurements
+from api.metrics import MetricsController, Scraper
+from api.observing import Observer
 from api.openai_chat import ChatController
 from api.openai_models import EmbeddingsController, ModelsController
 from api.passages import PassagesController
@@ -29,8 +34,11 @@ from api.problems import respond
 from api.requests import require_json
 from api.service import Answering, Service
 from rag.build import build_pipeline, open_catalog
-from rag.errors import RagError
+from rag.errors import InvalidSettings, RagError
 from rag.settings import Settings
+
+if TYPE_CHECKING:
+    from api.tracing import OpenTelemetry
 
 
 def create_app(
@@ -48,15 +56,27 @@ def create_app(
     limits = RateLimits(settings.limits)
     gate = Gate(Keys(settings.data.directory), limits, remote=remote)
 
+    tracing = None
+    if settings.tracing.endpoint:
+        tracing = _open_tracing(settings.tracing.endpoint)
+    watching = Observer(Measurements(), tracing, texts=settings.log.texts)
+
     @asynccontextmanager
     async def life(app: Litestar) -> AsyncIterator[None]:
-        service = Service(settings, build)
-        app.state.service = service
+        service = Service(settings, build, watch=watching.watch)
+        app.state.service, app.state.observer = service, watching
         service.start(on_built)
         try:
             yield
         finally:
             await service.stop()
+            if tracing is not None:
+                await asyncio.to_thread(tracing.close)
+
+    scraping = Scraper(watching, lambda: app.state.service)
+
+    async def scraper() -> Scraper:
+        return scraping
 
     async def service(caller: NamedDependency[Caller]) -> Service:
         return CallerService(app.state.service, caller)
@@ -70,6 +90,7 @@ def create_app(
             PassagesController,
             DomainsController,
             HealthController,
+            MetricsController,
             DocumentationController,
             BatchController,
             FeedbackController,
@@ -78,7 +99,12 @@ def create_app(
             EmbeddingsController,
         ],
         lifespan=[life],
-        dependencies={"service": Provide(service), "caller": Provide(provide_caller), "feedback": Provide(feedback)},
+        dependencies={
+            "service": Provide(service),
+            "caller": Provide(provide_caller),
+            "scraper": Provide(scraper),
+            "feedback": Provide(feedback),
+        },
         guards=[gate],
         stores={"limits": limits.store},
         exception_handlers={HTTPException: respond, Exception: respond},
@@ -88,6 +114,18 @@ def create_app(
         openapi_config=None,
         logging_config=None,
     )
-    # From outside, so that what no route takes has an id and a log line too.
-    app.asgi_handler = logged(audited(app.asgi_handler, AuditLog(settings.data.directory)))
+    # From outside, so that what no route takes is logged, audited and counted too.
+    app.asgi_handler = logged(watching.measured(audited(app.asgi_handler, AuditLog(settings.data.directory))))
+    if tracing is not None:
+        app.asgi_handler = tracing.traced(app.asgi_handler)
     return app
+
+
+def _open_tracing(endpoint: str) -> OpenTelemetry:
+    try:
+        from api.tracing import open_tracing
+    except ImportError as error:
+        raise InvalidSettings(
+            f"UNDERSTUDY_TRACING__ENDPOINT needs packages that are not here ({error.name}): install understudy[tracing]"
+        ) from error
+    return open_tracing(endpoint)

@@ -39,10 +39,13 @@ BUSY_SECONDS = 1.0
 
 CODES = {
     400: "invalid_request",
+    401: "not_authenticated",
+    403: "not_allowed",
     404: "not_found",
     405: "method_not_allowed",
     413: "body_too_large",
     415: "unsupported_media_type",
+    429: "too_many_requests",
     500: "internal",
     503: "unavailable",
 }

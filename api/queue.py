@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Generic, TypeVar
 
-from rag.errors import Cancelled, ModelBusy
+from rag.errors import Cancelled, ModelBusy, RagError
 
 T = TypeVar("T")
 
@@ -34,18 +34,26 @@ class Ticket(Generic[T]):
         self._loop = loop
         self._results: asyncio.Queue[T | Exception | None] = asyncio.Queue()
         self._cancelled = threading.Event()
+        self.submitted = time.monotonic()
+        self.waited_seconds: float | None = None
+        """From its submission until its work began; None before."""
+        self.observe: Callable[[T | Exception | None], None] = lambda _: None
+        """Told of everything that arrives, on the event loop: results, what was raised, None for the end."""
 
-    def cancel(self) -> None:
-        """Nobody wants the results any more: iterating ends at once. Safe to call at any time, from any thread."""
+    def cancel(self, error: RagError | None = None) -> None:
+        """The results are not wanted any more: iterating ends at once with `error`, Cancelled where none is given.
+
+        Safe to call at any time, from any thread.
+        """
         self._cancelled.set()
-        self._put(Cancelled("the caller went away"))
+        self._put(error or Cancelled("the caller went away"))
 
     def cancelled(self) -> bool:
         """Whether `cancel` was called."""
         return self._cancelled.is_set()
 
     async def events(self) -> AsyncIterator[T]:
-        """Results in order. Raises what the work raised, and Cancelled after `cancel`."""
+        """Results in order. Raises what the work raised, and what `cancel` was given."""
         while True:
             result = await self._results.get()
             if result is None:
@@ -56,6 +64,7 @@ class Ticket(Generic[T]):
 
     def run(self) -> bool:
         """Do the work, and say whether it came to its end; called by the worker's thread only."""
+        self.waited_seconds = time.monotonic() - self.submitted
         try:
             for result in self._work(self.cancelled):
                 if self.cancelled():
@@ -70,7 +79,11 @@ class Ticket(Generic[T]):
     def _put(self, result: T | Exception | None) -> None:
         # A loop that is closed has nobody left to read.
         if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._results.put_nowait, result)
+            self._loop.call_soon_threadsafe(self._arrive, result)
+
+    def _arrive(self, result: T | Exception | None) -> None:
+        self.observe(result)
+        self._results.put_nowait(result)
 
 
 class AnswerQueue:

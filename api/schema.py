@@ -37,6 +37,7 @@ RESPONSES: tuple[type[Value], ...] = (Answer, Passage, DomainInfo, Health, Probl
 
 ASKING = (400, 404, 413, 415, 500, 503)
 LISTING = (500, 503)
+METRICS = "# HELP understudy_ready Whether questions can be answered now.\n# TYPE understudy_ready gauge\n"
 
 Json = dict[str, Any]
 
@@ -127,7 +128,7 @@ def operations() -> tuple[Operation, ...]:
             None,
             {200: ("It runs", {"application/json": _live()})},
             (),
-            "none",
+            scope="none",
         ),
         Operation(
             "get",
@@ -141,7 +142,17 @@ def operations() -> tuple[Operation, ...]:
                 503: ("What stands in the way, by check", _json("Health", examples.STARTING)),
             },
             (500,),
-            "none",
+            scope="none",
+        ),
+        Operation(
+            "get",
+            "/metrics",
+            "metrics",
+            "Metrics for Prometheus",
+            "Everything that is counted and timed (docs/operations.md). No label is a domain, a key or a text.",
+            None,
+            {200: ("Prometheus's text format", {"text/plain": {"schema": {"type": "string"}, "example": METRICS}})},
+            (500,),
         ),
     )
 

@@ -16,7 +16,7 @@ from api.queue import AnswerQueue, Ticket
 from rag.errors import BackendError, CorpusError, ModelBusy, RagError
 from rag.protocols import Vectors
 from rag.settings import Settings
-from rag.types import DomainInfo, Event, Health, Passage, Question, RetrievalMode
+from rag.types import DomainInfo, EngineStatistics, Event, Health, ModelCard, Passage, Question, RetrievalMode
 
 T = TypeVar("T")
 
@@ -57,6 +57,15 @@ class Answering(Protocol):
         """Whether questions can be answered now."""
         ...
 
+    def statistics(self) -> EngineStatistics | None:
+        """What the engine does and has done, or None."""
+        ...
+
+    @property
+    def card(self) -> ModelCard:
+        """The model that answers. Raises ModelUnavailable."""
+        ...
+
     def close(self) -> None:
         """Release everything."""
         ...
@@ -68,6 +77,12 @@ class Starting(BackendError):
     code = "starting"
 
 
+class Stopping(BackendError):
+    """The server was told to stop."""
+
+    code = "stopping"
+
+
 class StartFailed(CorpusError):
     """The models could not be loaded, for a reason that nobody foresaw."""
 
@@ -77,13 +92,21 @@ class StartFailed(CorpusError):
 class Service:
     """The pipeline of one server process; every method is called on the event loop."""
 
-    def __init__(self, settings: Settings, build: Callable[[Settings], Answering]) -> None:
-        """`build` is called in a thread of its own at `start`."""
+    def __init__(
+        self,
+        settings: Settings,
+        build: Callable[[Settings], Answering],
+        *,
+        watch: Callable[[Question, Ticket[Event]], None] = lambda _question, _ticket: None,
+    ) -> None:
+        """`build` is called in a thread of its own at `start`; `watch` gets each answer's ticket before any event."""
+        self._watch = watch
         self._settings = settings
         self._build = build
         self._queue = AnswerQueue(max_waiting=settings.server.max_waiting)
         self._lookups = ThreadPoolExecutor(LOOKUPS, thread_name_prefix="lookup")
         self._looking = 0
+        self._stopping = False
         self._pipeline: Answering | None = None
         self._failure: RagError | None = None
         self._started: asyncio.Task[None] | None = None
@@ -91,6 +114,10 @@ class Service:
     def start(self, on_built: Callable[[RagError | None], None]) -> None:
         """Begin to build; `on_built` is called on the event loop with None, or with what went wrong."""
         self._started = asyncio.create_task(self._start(on_built))
+
+    def refuse(self) -> None:
+        """Take nothing from now on; what was taken goes on."""
+        self._stopping = True
 
     async def stop(self) -> None:
         """Answer who waits, then close the pipeline."""
@@ -104,7 +131,9 @@ class Service:
     def ask(self, question: Question) -> Ticket[Event]:
         """The events of an answer. Raises Starting, ModelBusy, and what kept the pipeline from being built."""
         pipeline = self._ready()
-        return self._queue.submit(lambda cancelled: pipeline.stream(question, cancelled=cancelled))
+        ticket = self._queue.submit(lambda cancelled: pipeline.stream(question, cancelled=cancelled))
+        self._watch(question, ticket)
+        return ticket
 
     async def look_up(
         self,
@@ -131,10 +160,24 @@ class Service:
         try:
             pipeline = self._ready()
         except RagError as error:
-            return Health(ready=False, checks={"start": str(error)})
+            return Health(ready=False, checks={"stop" if self._stopping else "start": str(error)})
         return await asyncio.to_thread(pipeline.health)
 
+    def statistics(self) -> EngineStatistics | None:
+        """What the engine does and has done; None before there is one, and where it is not ours to see."""
+        return None if self._pipeline is None else self._pipeline.statistics()
+
+    async def card(self) -> ModelCard | None:
+        """The model that answers; None until it is known."""
+        try:
+            pipeline = self._ready()
+            return await asyncio.to_thread(lambda: pipeline.card)
+        except RagError:
+            return None
+
     def _ready(self) -> Answering:
+        if self._stopping:
+            raise Stopping("stopping: the server was told to end; ask again in a moment")
         if self._failure is not None:
             raise self._failure.with_traceback(None)
         if self._pipeline is None:
@@ -146,7 +189,7 @@ class Service:
             self._pipeline = await asyncio.to_thread(self._build, self._settings)
         except RagError as error:
             self._failure = error
-        except Exception:
-            log.exception("the pipeline could not be built")
+        except Exception as error:
+            log.exception("the pipeline could not be built", extra={"fields": {"error": str(error)}})
             self._failure = StartFailed("the models could not be loaded; the server's log says why")
         on_built(self._failure)

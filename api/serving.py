@@ -18,6 +18,7 @@ from api.logs import configure
 from api.origins import is_loopback
 from api.protocol import ProblemProtocol
 from api.service import Answering
+from api.stopping import DrainingServer
 from rag.build import build_pipeline
 from rag.errors import InvalidSettings, RagError
 from rag.settings import Settings
@@ -32,7 +33,7 @@ def serve(
     port: int | None = None,
     build: Callable[[Settings], Answering] = build_pipeline,
 ) -> None:
-    """Serve until interrupted or terminated; waiting answers are finished first.
+    """Serve until interrupted or terminated; what was asked is finished first (see api.stopping).
 
     Raises InvalidSettings for an address that may not or cannot be listened on, and what kept the pipeline
     from being built.
@@ -45,7 +46,7 @@ def serve(
             "one with `understudy keys create NAME --all-domains`, or listen on 127.0.0.1"
         )
     listening = bind(host, settings.server.port if port is None else port)
-    configure(settings.log.level)
+    configure(settings.log.level, texts=settings.log.texts)
     log.info("listening, loading the models", extra={"fields": {"address": address(listening)}})
     failures: list[RagError] = []
 
@@ -57,7 +58,11 @@ def serve(
             server.should_exit = True
 
     app = create_app(settings, build, on_built=on_built, remote=remote)
-    server = uvicorn.Server(server_config(app, settings))
+    server = DrainingServer(
+        server_config(app, settings),
+        drained=lambda: (app.state.service, app.state.observer),
+        seconds=settings.server.drain_seconds,
+    )
     try:
         server.run(sockets=[listening])
     except KeyboardInterrupt:

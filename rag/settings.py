@@ -38,6 +38,17 @@ class LogSettings(Section):
     """What is written to standard error."""
 
     level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is written")
+    texts: bool = Field(False, description="also write questions and answers, and errors that may repeat them")
+
+
+class TracingSettings(Section):
+    """Where spans are sent; nowhere by default."""
+
+    endpoint: str = Field(
+        "",
+        pattern=r"^(https?://\S+)?$",
+        description="OTLP over HTTP, for example http://127.0.0.1:4318/v1/traces; needs the extra `tracing`",
+    )
 
 
 class NetworkSettings(Section):
@@ -85,6 +96,10 @@ class ModelSettings(Section):
     threads: int = Field(0, ge=0, description="0: one for each core")
     gpu_layers: int = Field(-1, ge=-1, description="layers put on a GPU where the build has one; -1: all")
     max_waiting: int = Field(32, ge=1, description="requests that may wait for the engine")
+    parallel: int = Field(0, ge=0, le=32, description="requests that the engine works on together; 0: two a thread")
+    memory_tokens: int = Field(
+        0, ge=0, description="tokens that the engine's memory holds for all of them; 0: two contexts"
+    )
     adapter: str = Field(
         "auto", description="LoRA adapter (GGUF): auto for the one shipped for this model, none, or a path"
     )
@@ -155,6 +170,7 @@ class ServerSettings(Section):
     max_waiting: int = Field(32, ge=1, description="answers that may wait; beyond it 503 with Retry-After")
     max_body_bytes: int = Field(262_144, ge=1024, description="a larger request body gets 413")
     max_feedback: int = Field(10_000, ge=1, description="feedback kept for a domain; beyond it the oldest goes")
+    drain_seconds: float = Field(30.0, ge=0, description="time to finish answers in, once the server is told to stop")
 
 
 class LimitSettings(Section):
@@ -171,6 +187,7 @@ class Settings(Section):
 
     data: DataSettings = DataSettings()
     log: LogSettings = LogSettings()
+    tracing: TracingSettings = TracingSettings()
     network: NetworkSettings = NetworkSettings()
     embedder: EmbedderSettings = EmbedderSettings()
     model: ModelSettings = ModelSettings()

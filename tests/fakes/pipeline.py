@@ -18,9 +18,11 @@ from rag.types import (
     CitationEvent,
     DomainInfo,
     DoneEvent,
+    EngineStatistics,
     Event,
     FieldType,
     Health,
+    ModelCard,
     Passage,
     Question,
     RetrievalEvent,
@@ -56,7 +58,7 @@ class FakePipeline:
         if "early" in question.text:
             raise EngineDied("the engine ended while it read this question: ask again")
         if "broken" in question.text:
-            raise ZeroDivisionError("the secret internals")
+            raise ZeroDivisionError(f"the secret internals of {question.text}")
         yield RetrievalEvent(standalone_question=question.text, passages=(passage(),))
         if "late" in question.text:
             raise EngineDied("the engine ended while it worked on this question: ask again")
@@ -108,6 +110,13 @@ class FakePipeline:
 
     def health(self) -> Health:
         return Health(ready=True, checks={"model": "ok", "index": "ok", "compatible": "ok"})
+
+    @property
+    def card(self) -> ModelCard:
+        return ModelCard(name="fake", fingerprint="fake-1", context_tokens=512, device="cpu", weights_format="F32")
+
+    def statistics(self) -> EngineStatistics | None:
+        return EngineStatistics(running=len(self.started) - len(self.finished), generated_tokens=3 * len(self.finished))
 
     def close(self) -> None:
         self.closed.set()

@@ -208,3 +208,43 @@ def test_closing_serves_who_waits_and_refuses_who_comes() -> None:
         return [result for ticket in tickets for result in await everything(ticket)]
 
     assert asyncio.run(run()) == ["a", "x"]
+
+
+def test_a_ticket_tells_how_long_it_waited_and_of_everything_that_arrives() -> None:
+    seen: list[object] = []
+    gate = Gate([], "first")
+
+    async def run() -> tuple[float | None, float | None, float | None]:
+        queue = AnswerQueue(max_waiting=1)
+        first, second = queue.submit(gate), queue.submit(of("a", "b"))
+        second.observe = seen.append
+        await begun(gate)
+        before = second.waited_seconds
+        await asyncio.sleep(0.05)
+        gate.open.set()
+        assert await everything(second) == ["a", "b"]
+        await queue.close()
+        return first.waited_seconds, before, second.waited_seconds
+
+    first, before, after = asyncio.run(run())
+    assert first is not None
+    assert after is not None
+    assert before is None
+    assert after > 0.04
+    assert first < after
+    assert seen == ["a", "b", None]
+
+
+def test_a_ticket_can_be_ended_with_an_error_of_its_own() -> None:
+    gate = Gate([], "first")
+
+    async def run() -> None:
+        queue = AnswerQueue(max_waiting=1)
+        ticket = queue.submit(gate)
+        await begun(gate)
+        ticket.cancel(ModelBusy("the server stops", retry_after=1.0))
+        with pytest.raises(ModelBusy, match="the server stops"):
+            await everything(ticket)
+        await queue.close()
+
+    asyncio.run(run())
