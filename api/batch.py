@@ -24,14 +24,14 @@ from api.problems import Problem, describe
 from api.queue import Ticket
 from api.requests import AnswerRequest
 from api.service import Service
-from rag.errors import Cancelled, ModelBusy
+from rag.errors import Cancelled, ModelBusy, TooManyRequests
 from rag.types import Answer, Event, Value
 
 MOST = 100
 """Questions of one batch: about a minute and a half of two cores."""
 
 AT_ONCE = 2
-"""Questions of a batch in the queue: one that is answered and one that follows it without a gap."""
+"""Questions of a batch that wait or are answered: one, and another that follows it without a gap."""
 
 PATIENCE = 60
 """Tries of a question while the queue is full, `LONGEST_WAIT` seconds apart at most, before it gets its problem."""
@@ -139,7 +139,7 @@ class Batch:
                 break
             try:
                 ticket = self._service.ask(question)
-            except ModelBusy as error:
+            except (ModelBusy, TooManyRequests) as error:
                 if not tries_left:
                     raise
                 await asyncio.sleep(min(error.retry_after, LONGEST_WAIT))

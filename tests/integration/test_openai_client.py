@@ -6,6 +6,7 @@ import asyncio
 import base64
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -13,6 +14,7 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletionMessageParam
 
+from api.keys import Keys
 from rag.settings import load
 from rag.types import Answer
 from tests.fakes.embedder import HashedWords
@@ -213,6 +215,30 @@ def test_the_client_comes_back_after_a_busy_server_s_wait() -> None:
             said = client.chat.completions.create(model="plant", messages=ASK)
         assert said.choices[0].message.content == "Every 200 hours"
         waiting.close()
+
+
+def test_keys_are_refused_by_the_clients_own_classes(tmp_path: Path) -> None:
+    keys = Keys(tmp_path)
+    _, elsewhere = keys.create("elsewhere", scopes=["read"], domains=["office"])
+    _, writer = keys.create("writer", scopes=["ingest"], domains=["plant"])
+    _, reader = keys.create("reader", scopes=["read"], domains=["plant"])
+    with served(lambda _: FakePipeline(), load({"UNDERSTUDY_DATA__DIRECTORY": str(tmp_path)})) as url:
+        assert until(lambda: ready(url))
+
+        def ask(key: str) -> list[str]:
+            with openai.OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0) as client:
+                client.chat.completions.create(model="plant", messages=ASK)
+                return [model.id for model in client.models.list()]
+
+        with pytest.raises(openai.AuthenticationError) as unknown:
+            ask("none")
+        assert (unknown.value.code, unknown.value.type) == ("not_authenticated", "authentication_error")
+        with pytest.raises(openai.PermissionDeniedError):
+            ask(writer)
+        with pytest.raises(openai.NotFoundError) as foreign:
+            ask(elsewhere)
+        assert foreign.value.code == "model_not_found"
+        assert ask(reader) == ["plant"]
 
 
 # --- models and embeddings ---------------------------------------------------------------------
