@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import Any
 
@@ -75,12 +76,17 @@ class EmbeddingsController(Controller):
                 vectors, count = await service.look_up(partial(_embed, data, texts[start : start + AT_ONCE]))
                 parts.append(vectors)
                 tokens += count
-            encoded = data.encoding_format == "base64"
-            said = embeddings(np.concatenate(parts), tokens=tokens, model=data.model, encoded=encoded)
-            return Response(wire.to_json(said), media_type="application/json")
+            # 2,048 vectors take 0.3 s to write: not on the loop that everybody waits for.
+            body = await asyncio.to_thread(_written, data, np.concatenate(parts), tokens)
+            return Response(body, media_type="application/json")
 
         answered: Response[bytes] = await streams.unless_gone(work(), request.receive, leave)
         return answered
+
+
+def _written(data: EmbeddingsRequest, vectors: Vectors, tokens: int) -> bytes:
+    encoded = data.encoding_format == "base64"
+    return wire.to_json(embeddings(vectors, tokens=tokens, model=data.model, encoded=encoded))
 
 
 def _embed(data: EmbeddingsRequest, texts: tuple[str, ...], pipeline: Answering) -> tuple[Vectors, int]:
