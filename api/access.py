@@ -6,13 +6,14 @@ one take the same way to the same words. A method that is not written here is no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TypeVar
 
 from api.caller import Caller
 from api.queue import Results
 from api.service import Answering, Service, StartFailed
 from rag.errors import CorpusError
+from rag.protocols import Vectors
 from rag.types import DomainInfo, EngineStatistics, Event, Health, ModelCard, Passage, Question, RetrievalMode
 
 T = TypeVar("T")
@@ -86,6 +87,15 @@ class CallerPipeline:
         """What retrieval finds. Raises UnknownDomain."""
         self._caller.require(question.domain)
         return self._whole.passages(question, mode=mode)
+
+    @property
+    def embedder_name(self) -> str:
+        """The whole's: it belongs to no domain."""
+        return self._whole.embedder_name
+
+    def embed(self, texts: Sequence[str]) -> tuple[Vectors, int]:
+        """As the whole does: it looks at no domain."""
+        return self._whole.embed(texts)
 
     def domains(self, *, among: Collection[str] | None = None) -> list[DomainInfo]:
         """The domains that the caller may know of; no other is so much as opened."""

@@ -15,9 +15,11 @@ from api.access import CallerService
 from api.answers import AnswersController
 from api.audit import AuditLog, audited
 from api.auth import Gate, provide_caller, tell_limits
+from api.batch import BatchController
 from api.caller import Caller
 from api.docs import DocumentationController
 from api.domains import DomainsController
+from api.feedback import FeedbackController, FeedbackFolder
 from api.health import HealthController
 from api.keys import Keys
 from api.limits import RateLimits
@@ -25,11 +27,13 @@ from api.logs import logged
 from api.measurements import Measurements
 from api.metrics import MetricsController, Scraper
 from api.observing import Observer
+from api.openai_chat import ChatController
+from api.openai_models import EmbeddingsController, ModelsController
 from api.passages import PassagesController
 from api.problems import respond
 from api.requests import require_json
 from api.service import Answering, Service
-from rag.build import build_pipeline
+from rag.build import build_pipeline, open_catalog
 from rag.errors import InvalidSettings, RagError
 from rag.settings import Settings
 
@@ -77,6 +81,9 @@ def create_app(
     async def service(caller: NamedDependency[Caller]) -> Service:
         return CallerService(app.state.service, caller)
 
+    async def feedback() -> FeedbackFolder:
+        return FeedbackFolder(open_catalog(settings), most=settings.server.max_feedback)
+
     app = Litestar(
         [
             AnswersController,
@@ -85,12 +92,18 @@ def create_app(
             HealthController,
             MetricsController,
             DocumentationController,
+            BatchController,
+            FeedbackController,
+            ChatController,
+            ModelsController,
+            EmbeddingsController,
         ],
         lifespan=[life],
         dependencies={
             "service": Provide(service),
             "caller": Provide(provide_caller),
             "scraper": Provide(scraper),
+            "feedback": Provide(feedback),
         },
         guards=[gate],
         stores={"limits": limits.store},

@@ -9,11 +9,12 @@ from __future__ import annotations
 import importlib.metadata
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from api import examples, security, wire
+from api.openai_problems import as_openai
 from api.problems import MEDIA_TYPE, Problem
 from api.requests import AnswerRequest, PassagesRequest
 from rag.types import (
@@ -42,6 +43,17 @@ Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
+class Parameter:
+    """A part of a path, or a field of a query."""
+
+    name: str
+    place: Literal["path", "query"]
+    description: str
+    example: str | int
+    schema: Json
+
+
+@dataclass(frozen=True, slots=True)
 class Operation:
     """One method of one path. `responses`: status to description and content."""
 
@@ -53,6 +65,11 @@ class Operation:
     request: Value | None
     responses: dict[int, tuple[str, Json]]
     problems: tuple[int, ...]
+    scope: str = "read"
+    """What a key must have; `none`: no key is needed."""
+    parameters: tuple[Parameter, ...] = ()
+    as_openai: bool = False
+    """Whether errors have OpenAI's shape."""
 
 
 def operations() -> tuple[Operation, ...]:
@@ -140,8 +157,11 @@ def operations() -> tuple[Operation, ...]:
 
 def document() -> Json:
     """The whole document."""
-    modes: list[tuple[type[Value], JsonSchemaMode]] = [(model, "validation") for model in REQUESTS]
-    modes += [(model, "serialization") for model in RESPONSES]
+    from api import schema_clients  # which is made of this file's operations
+
+    requests, responses = (*REQUESTS, *schema_clients.REQUESTS), (*RESPONSES, *schema_clients.RESPONSES)
+    modes: list[tuple[type[Value], JsonSchemaMode]] = [(model, "validation") for model in requests]
+    modes += [(model, "serialization") for model in responses]
     schemas: Json = models_json_schema(modes, ref_template="#/components/schemas/{model}")[1]["$defs"]
     schemas["Event"] = {
         "oneOf": [_ref(model.__name__) for model in EVENT_TYPES],
@@ -154,7 +174,7 @@ def document() -> Json:
         },
     }
     paths: dict[str, Json] = {}
-    for operation in operations():
+    for operation in (*operations(), *schema_clients.operations()):
         paths.setdefault(operation.path, {})[operation.method] = _operation(operation)
     return {
         "openapi": "3.1.0",
@@ -178,7 +198,8 @@ def _operation(operation: Operation) -> Json:
     }
     for status in sorted({*operation.problems, *security.refusals(scope)}):
         example = examples.PROBLEMS[status]
-        responses[str(status)] = {"description": example.title, "content": _problem(example)}
+        refusal = of_type(as_openai(example)) if operation.as_openai else _problem(example)
+        responses[str(status)] = {"description": example.title, "content": refusal}
         if status in security.HEADERS:
             responses[str(status)]["headers"] = security.HEADERS[status]
     said: Json = {
@@ -188,10 +209,28 @@ def _operation(operation: Operation) -> Json:
         "security": security.requirement(scope),
         "responses": responses,
     }
+    if operation.parameters:
+        said["parameters"] = [
+            {
+                "name": each.name,
+                "in": each.place,
+                "required": each.place == "path",
+                "description": each.description,
+                "schema": each.schema,
+                "example": each.example,
+            }
+            for each in operation.parameters
+        ]
     if operation.request is not None:
-        content = _json(type(operation.request).__name__, operation.request)
+        content = of_type(operation.request)
+        content["application/json"]["example"] = operation.request.model_dump(mode="json", exclude_unset=True)
         said["requestBody"] = {"required": True, "content": content}
     return said
+
+
+def of_type(example: Value) -> Json:
+    """JSON of the example's type."""
+    return _json(type(example).__name__, example)
 
 
 def _ref(name: str) -> Json:

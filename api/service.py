@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
 from api.flights import Flights
 from api.queue import AnswerQueue, Results
 from rag.errors import BackendError, CorpusError, ModelBusy, RagError
+from rag.protocols import Vectors
 from rag.settings import Settings
 from rag.types import DomainInfo, EngineStatistics, Event, Health, ModelCard, Passage, Question, RetrievalMode
 
@@ -42,6 +43,15 @@ class Answering(Protocol):
 
     def passages(self, question: Question, *, mode: RetrievalMode | None = None) -> list[Passage]:
         """What retrieval finds, best first."""
+        ...
+
+    @property
+    def embedder_name(self) -> str:
+        """What turns texts into vectors."""
+        ...
+
+    def embed(self, texts: Sequence[str]) -> tuple[Vectors, int]:
+        """(n, d) float32 unit rows, in the order of the texts, and the tokens that were read."""
         ...
 
     def domains(self, *, among: Collection[str] | None = None) -> list[DomainInfo]:

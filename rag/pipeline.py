@@ -5,7 +5,7 @@ Streamed tokens are provisional; the closing event carries the checked answer, w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 
 from rag import calibration, filters
@@ -16,7 +16,7 @@ from rag.followup import standalone
 from rag.language import NAMES, detect
 from rag.open_domains import OpenDomain, OpenDomains
 from rag.prompt import fingerprint, heading_line
-from rag.protocols import Embedder, Index, LanguageModel, Reranker
+from rag.protocols import Embedder, Index, LanguageModel, Reranker, Vectors
 from rag.stages import StageClock
 from rag.types import (
     Answer,
@@ -84,6 +84,15 @@ class Pipeline:
     def embedder(self) -> Embedder:
         """The embedder, for a caller that needs its fingerprint; it stays the pipeline's to close."""
         return self._embedder
+
+    @property
+    def embedder_name(self) -> str:
+        """The embedder's name, for people."""
+        return self._embedder.name
+
+    def embed(self, texts: Sequence[str]) -> tuple[Vectors, int]:
+        """(n, d) float32 unit rows, in the order of the texts, and the tokens that were read."""
+        return self._embedder.embed(texts), sum(self._embedder.count_tokens(texts))
 
     # --- answering ---
 

@@ -179,6 +179,7 @@ class ServerSettings(Section):
     head_seconds: float = Field(10.0, gt=0, description="longest wait for a request's head; then 408")
     body_seconds: float = Field(20.0, gt=0, description="and for its body, a second more for each KiB that came")
     unread_seconds: float = Field(30.0, gt=0, description="a caller who stops reading the answer is cut off after it")
+    max_feedback: int = Field(10_000, ge=1, description="feedback kept for a domain; beyond it the oldest goes")
     drain_seconds: float = Field(30.0, ge=0, description="time to finish answers in, once the server is told to stop")
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from rag.errors import Cancelled, EngineDied, InvalidQuestion, UnknownDomain
+from rag.protocols import Vectors
 from rag.types import (
     Answer,
     Citation,
@@ -32,6 +33,7 @@ from rag.types import (
     VerdictEvent,
     sha256_text,
 )
+from tests.fakes.embedder import HashedWords
 
 TEXT = "The pump of line 4 is greased every 200 hours. Its filter is changed each Monday."
 QUOTE = "The pump of line 4 is greased every 200 hours."
@@ -48,6 +50,7 @@ class FakePipeline:
         self.finished: list[str] = []
         self.cancelled = threading.Event()
         self.closed = threading.Event()
+        self.embedder = HashedWords()
 
     def stream(self, question: Question, *, cancelled: Callable[[], bool] | None = None) -> Iterator[Event]:
         self.started.append(question.text)
@@ -75,6 +78,13 @@ class FakePipeline:
         yield VerdictEvent(abstained=abstains, reason=reason)
         self.finished.append(question.text)
         yield DoneEvent(answer=answer(question.text, citations, reason))
+
+    @property
+    def embedder_name(self) -> str:
+        return self.embedder.name
+
+    def embed(self, texts: Sequence[str]) -> tuple[Vectors, int]:
+        return self.embedder.embed(texts), sum(self.embedder.count_tokens(texts))
 
     def passages(self, question: Question, *, mode: RetrievalMode | None = None) -> list[Passage]:
         self._check(question)
