@@ -11,11 +11,14 @@ from litestar.exceptions import HTTPException
 
 from api.answers import AnswersController
 from api.docs import DocumentationController
+from api.documents import DocumentsController
 from api.domains import DomainsController
 from api.health import HealthController
 from api.logs import logged
+from api.page import PageController
 from api.passages import PassagesController
 from api.problems import respond
+from api.report import LatestReport, ReportController
 from api.requests import require_json
 from api.service import Answering, Service
 from rag.build import build_pipeline
@@ -44,14 +47,26 @@ def create_app(
         finally:
             await service.stop()
 
+    async def report() -> LatestReport:
+        return LatestReport(settings.server.report)
+
     async def service() -> Service:
         found: Service = app.state.service
         return found
 
     app = Litestar(
-        [AnswersController, PassagesController, DomainsController, HealthController, DocumentationController],
+        [
+            AnswersController,
+            PassagesController,
+            DomainsController,
+            DocumentsController,
+            HealthController,
+            DocumentationController,
+            PageController,
+            ReportController,
+        ],
         lifespan=[life],
-        dependencies={"service": Provide(service)},
+        dependencies={"service": Provide(service), "report": Provide(report)},
         exception_handlers={HTTPException: respond, Exception: respond},
         before_request=require_json,
         request_max_body_size=settings.server.max_body_bytes,

@@ -17,7 +17,16 @@ from litestar.routes import HTTPRoute
 from pydantic import Field
 
 from api.logs import note_problem, request_id
-from rag.errors import BackendError, CorpusError, ModelBusy, QuestionError, RagError, UnknownDomain
+from rag.errors import (
+    BackendError,
+    CorpusError,
+    ModelBusy,
+    NoReport,
+    QuestionError,
+    RagError,
+    UnknownDocument,
+    UnknownDomain,
+)
 from rag.types import Value
 
 MEDIA_TYPE = "application/problem+json"
@@ -69,7 +78,7 @@ class MediaTypeRefused(HTTPException):
 def status_of(error: RagError) -> int:
     """The HTTP status of an error raised on purpose: 4xx the caller's, 500 the operator's, 503 may pass."""
     match error:
-        case UnknownDomain():
+        case UnknownDomain() | UnknownDocument() | NoReport():
             return 404
         case QuestionError():
             return 400

@@ -13,9 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
 from api.queue import AnswerQueue, Ticket
+from rag.documents import DocumentSummary
 from rag.errors import BackendError, CorpusError, ModelBusy, RagError
 from rag.settings import Settings
-from rag.types import DomainInfo, Event, Health, Passage, Question, RetrievalMode
+from rag.types import Document, DomainInfo, Event, Health, Passage, Question, RetrievalMode
 
 T = TypeVar("T")
 
@@ -45,6 +46,14 @@ class Answering(Protocol):
 
     def health(self) -> Health:
         """Whether questions can be answered now."""
+        ...
+
+    def documents(self, domain: str, *, after: str = "", limit: int) -> list[DocumentSummary]:
+        """At most `limit` stored documents whose id comes after `after`, by id."""
+        ...
+
+    def document(self, domain: str, document_id: str) -> Document | None:
+        """A stored document with its whole text, or None."""
         ...
 
     def close(self) -> None:
@@ -96,8 +105,16 @@ class Service:
         pipeline = self._ready()
         return self._queue.submit(lambda cancelled: pipeline.stream(question, cancelled=cancelled))
 
-    async def look_up(self, work: Callable[[Answering], T]) -> T:
-        """What `work` returns or raises. Raises Starting, ModelBusy, and what kept the pipeline from being built."""
+    async def look_up(
+        self,
+        work: Callable[[Answering], T],
+        *,
+        domain: str | None = None,  # noqa: ARG002  # for a view of this that is bound to a caller
+    ) -> T:
+        """What `work` returns or raises. Raises Starting, ModelBusy, and what kept the pipeline from being built.
+
+        domain: the one that it is about, where it is about one.
+        """
         pipeline = self._ready()
         if self._looking >= self._settings.server.max_waiting + LOOKUPS:
             wait = self._looking * LOOKUP_SECONDS / LOOKUPS

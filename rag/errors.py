@@ -3,7 +3,9 @@
 RagError
 ├── QuestionError          the caller can fix it
 │   ├── InvalidQuestion        empty, too long, or a filter that does not fit the domain
-│   └── UnknownDomain          no domain of that name is stored
+│   ├── UnknownDomain          no domain of that name is stored
+│   ├── UnknownDocument        the domain stores no document of that id
+│   └── NoReport               no evaluation report is served here
 ├── CorpusError            the operator can fix it
 │   ├── UnreadableDocument     a file that no reader can turn into text
 │   ├── InvalidCorpus          corpus.toml, a field mapping or a path that makes no sense
@@ -49,6 +51,18 @@ class UnknownDomain(QuestionError):
     """No domain of that name is stored."""
 
     code = "unknown_domain"
+
+
+class UnknownDocument(QuestionError):
+    """The domain stores no document of that id."""
+
+    code = "unknown_document"
+
+
+class NoReport(QuestionError):
+    """No evaluation report is served here: none is set, or none has been written yet."""
+
+    code = "no_report"
 
 
 class CorpusError(RagError):

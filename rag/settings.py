@@ -154,6 +154,10 @@ class ServerSettings(Section):
     allow_remote: bool = Field(False, description="listen on an address that is not loopback; there are no keys yet")
     port: int = Field(8080, ge=0, le=65535, description="port to listen on; 0: any free one")
     max_waiting: int = Field(32, ge=1, description="answers that may wait; beyond it 503 with Retry-After")
+    report: str = Field(
+        "",
+        description="what /report shows: a report.html, or a folder of runs, the newest of which is taken; empty: none",
+    )
     max_body_bytes: int = Field(262_144, ge=1024, description="a larger request body gets 413")
 
 
