@@ -14,10 +14,9 @@ export class DocumentPanel {
     by("document-close").addEventListener("click", () => this.close());
     by("document-previous").addEventListener("click", () => this.#go(this.at - 1));
     by("document-next").addEventListener("click", () => this.#go(this.at + 1));
-    this.panel.addEventListener("keydown", (event) => {
-      if (event.key !== "Escape") return;
+    // As a sheet it is modal, and the browser's own way to close it is Escape, or going back.
+    this.panel.addEventListener("cancel", (event) => {
       event.preventDefault();
-      event.stopPropagation();
       this.close();
     });
     this.panel.addEventListener("close", () => document.body.classList.remove("reading"));
@@ -56,7 +55,10 @@ export class DocumentPanel {
     const place = this.places[at];
     by("document-previous").disabled = at === 0;
     by("document-next").disabled = at === this.places.length - 1;
-    by("document-over").textContent = `${at + 1} of ${this.places.length}`;
+    // a button that is switched off loses the focus to nowhere
+    if (document.activeElement?.disabled || document.activeElement === document.body) by("document-title").focus();
+    this.panel.querySelector(".foot").hidden = this.places.length < 2;
+    by("document-over").textContent = this.places.length > 1 ? `${at + 1} of ${this.places.length}` : "In the document";
     by("document-title").textContent = place.title;
     by("document-id").textContent = `${place.document_id} · characters ${place.start}–${place.end}`;
     by("document-notice").textContent = "";

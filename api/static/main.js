@@ -182,10 +182,11 @@ by("question").addEventListener("keydown", (event) => {
   if (event.key === "Enter" && !event.shiftKey && !event.isComposing) submit(event);
 });
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape" && page.running && !document.querySelector("dialog:modal")) {
+  if (event.key !== "Escape" || document.querySelector("dialog:modal")) return;
+  if (page.running) {
     stop();
     by("question").focus();
-  }
+  } else if (by("document").open) panel.close();
 });
 // Another domain's answers would mislead a follow-up.
 by("domain").addEventListener("change", () => {

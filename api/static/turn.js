@@ -286,7 +286,7 @@ function explain({ status, code }) {
   if (status === 404) return ["These documents are not here", false];
   if (status === 429) return ["Too many questions at once", true];
   if (code === "starting") return ["Still starting", true];
-  if (status === 503) return ["Busy", true];
-  if (status >= 500) return ["The server cannot answer this", true];
+  if (code === "model_busy") return ["Busy", true];
+  if (status >= 500) return ["Not answered this time", true];
   return ["This cannot be asked so", false];
 }
