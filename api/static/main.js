@@ -87,7 +87,7 @@ async function ask(question, attempt = 0) {
   } catch (error) {
     if (stopping.signal.aborted) turn.stopped();
     else {
-      const problem = error instanceof Problem ? error : dropped();
+      const problem = error instanceof Problem ? error : flaw(error);
       // A server that stays busy is asked thrice, then only when somebody says so.
       if (attempt >= 3) problem.wait = null;
       turn.failed(problem, () => {
@@ -98,6 +98,12 @@ async function ask(question, attempt = 0) {
   } finally {
     if (page.running?.turn === turn) running(null);
   }
+}
+
+// A mistake of this page's own: told as one, and left for the browser's console.
+function flaw(error) {
+  reportError(error);
+  return new Problem({ status: 500, code: "page", detail: `This page made a mistake: ${error.message}` });
 }
 
 async function watch(turn, response) {
@@ -114,9 +120,9 @@ function running(now) {
   page.running = now;
   by("stop").hidden = !now;
   by("ask").hidden = Boolean(now);
-  by("welcome").hidden = page.turns.length > 0;
-  by("new").hidden = page.turns.length === 0 || Boolean(now);
-  by("domain").classList.toggle("quiet", Boolean(now));
+  const empty = !by("log").childElementCount;
+  by("welcome").hidden = !empty;
+  by("new").hidden = empty || Boolean(now);
 }
 
 const stop = () => page.running?.stopping.abort();
@@ -137,14 +143,7 @@ function submit(event) {
   const question = field.value.trim();
   if (!question || page.running || by("ask").disabled) return;
   field.value = "";
-  fit();
   ask(question);
-}
-
-// The field grows with its lines.
-function fit() {
-  const lines = by("question").value.split("\n").length;
-  by("question").rows = Math.min(6, Math.max(1, lines));
 }
 
 // --- the report, which a link alone cannot ask for where a key is needed ---
@@ -177,7 +176,6 @@ by("composer").addEventListener("submit", submit);
 by("stop").addEventListener("click", stop);
 by("new").addEventListener("click", startAnew);
 by("report").addEventListener("click", openReport);
-by("question").addEventListener("input", fit);
 by("question").addEventListener("keydown", (event) => {
   if (event.key === "Enter" && !event.shiftKey && !event.isComposing) submit(event);
 });
@@ -188,11 +186,14 @@ document.addEventListener("keydown", (event) => {
     by("question").focus();
   } else if (by("document").open) panel.close();
 });
-// Another domain's answers would mislead a follow-up.
+// Another domain's answers would mislead a follow-up: they stay to be read, and go along no more.
 by("domain").addEventListener("change", () => {
-  startAnew();
+  stop();
+  page.turns = [];
   describe();
-  say(by("about").textContent);
+  const words = `Asking ${current()?.title || by("domain").value} now.`;
+  if (by("log").childElementCount) by("log").append(el("p", { class: "divider" }, words));
+  say(words);
 });
 offerThemes();
 guard(start);

@@ -1,12 +1,16 @@
 // Server-sent events from a POST, which the browser's own EventSource cannot send.
 
+import { dropped } from "/page/api.js";
+
 // The events of a response's body as { name, data }, in order; comments are skipped.
 export async function* events(body) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   try {
     for (;;) {
-      const { value, done } = await reader.read();
+      const { value, done } = await reader.read().catch((error) => {
+        throw error.name === "AbortError" ? error : dropped();
+      });
       if (done) return;
       const blocks = (rest + value).split("\n\n");
       rest = blocks.pop();

@@ -10,10 +10,13 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 
+from rag.settings import load
 from tests.browser.opening import DESK, PHONE, ask, opened
 from tests.fakes.hostile import LAST, TEXT, WORDS, HostilePipeline
-from tests.fakes.pipeline import document
+from tests.fakes.pipeline import FakePipeline, document
 from tests.fakes.server import served, wait_until_ready
+
+REPORTS = Path(__file__).parents[2] / "docs" / "results"
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +162,35 @@ def test_it_can_be_used_by_keyboard_alone(page: Page) -> None:
     expect(page.locator("mark")).to_be_in_viewport()
     page.keyboard.press("Escape")
     assert page.evaluate("document.activeElement.className") == "cite"
+
+
+# --- the report --------------------------------------------------------------------------------
+
+
+def test_the_latest_report_is_linked_where_there_is_one_and_looks_as_written(browser: Browser, page: Page) -> None:
+    expect(page.get_by_role("link", name="Evaluation")).to_be_hidden()
+    settings = load({"UNDERSTUDY_SERVER__REPORT": str(REPORTS)})
+    with served(lambda _: FakePipeline(), settings) as url:
+        wait_until_ready(url)
+        with opened(browser, url) as linked, linked.expect_popup() as popup:
+            complaints: list[str] = []
+            linked.context.on("console", lambda said: complaints.append(said.text) if "Policy" in said.text else None)
+            linked.get_by_role("link", name="Evaluation").click()
+            report = popup.value
+            expect(report.get_by_role("heading", level=1)).to_be_visible()
+            expect(report.locator(".verdict").first).to_have_css("border-left-width", "4px")
+            expect(report.locator("svg").first).to_be_visible()
+            assert complaints == []
+
+
+def test_a_report_behind_a_key_is_saved(page: Page) -> None:
+    page.route("**/report", lambda route: route.fulfill(body="<h1>told</h1>", content_type="text/html"))
+    page.evaluate("sessionStorage.setItem('understudy-key', 'k')")
+    page.reload()
+    with page.expect_download() as saved:
+        page.get_by_role("link", name="Evaluation").click()
+    assert saved.value.suggested_filename == "report.html"
+    assert saved.value.path().read_text() == "<h1>told</h1>"
 
 
 # --- looks -------------------------------------------------------------------------------------

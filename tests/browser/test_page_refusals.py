@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,50 @@ def test_a_key_is_asked_for_kept_in_the_tab_and_forgotten(page: Page) -> None:
     expect(dialog).to_be_visible()
     dialog.get_by_role("button", name="Cancel").click()
     expect(page.get_by_role("alert")).to_contain_text("this needs a key")
+
+
+def test_a_server_that_still_starts_is_asked_again(page: Page) -> None:
+    tries: list[Route] = []
+
+    def starting(route: Route) -> None:
+        tries.append(route)
+        if len(tries) == 1:
+            refuse(route, 503, "starting", "the models are still being loaded", {"Retry-After": "1"})
+        else:
+            route.continue_()
+
+    page.route("**/v1/domains", starting)
+    page.reload()
+    expect(page.get_by_role("alert")).to_contain_text("still being loaded")
+    expect(page.get_by_role("button", name="Ask")).to_be_enabled()
+    expect(page.get_by_role("alert")).to_be_empty()
+
+
+def test_a_server_without_documents_says_how_some_come_in(page: Page) -> None:
+    page.route("**/v1/domains", lambda route: route.fulfill(body="[]"))
+    page.reload()
+    expect(page.locator("#about")).to_have_text(re.compile("No documents are stored yet. understudy ingest apply"))
+    expect(page.get_by_role("button", name="Ask")).to_be_disabled()
+
+
+def test_a_domain_that_cannot_be_asked_says_why_and_another_can_be_chosen(page: Page, url: str) -> None:
+    whole = page.request.get(f"{url}/v1/domains").json()[0]
+    other = whole | {"name": "old", "title": "Old <b>book</b>", "problem": "built with another embedder"}
+    page.route("**/v1/domains", lambda route: route.fulfill(body=json.dumps([other, whole])))
+    page.reload()
+    chosen = page.get_by_label("Documents", exact=True)
+    expect(chosen).to_have_value("plant")
+    ask(page, "How often?")
+    expect(page.locator(".answer")).to_be_visible()
+    chosen.select_option("old")
+    expect(page.get_by_role("alert")).to_contain_text("Old <b>book</b> cannot be asked now: built with")
+    expect(page.get_by_role("button", name="Ask")).to_be_disabled()
+    expect(page.locator(".divider")).to_have_text("Asking Old <b>book</b> now.")
+    chosen.select_option("plant")
+    expect(page.get_by_role("alert")).to_be_empty()
+    with page.expect_request("**/v1/answers/stream") as sent:
+        ask(page, "How often, once more?")
+    assert "earlier" not in sent.value.post_data_json
 
 
 # --- uploads -----------------------------------------------------------------------------------
