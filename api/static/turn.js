@@ -184,7 +184,7 @@ export class Turn {
       el(
         "span",
         { class: "confidence" },
-        el("meter", { min: 0, max: 1, value: confidence, "aria-label": "Confidence" }),
+        bar(confidence),
         `${percent(confidence)} likely right`,
       );
     return el("p", { class: "verdict" }, sure, el("span", {}, BASIS[basis] ?? ""));
@@ -244,7 +244,7 @@ export class Turn {
         "tr",
         {},
         el("th", { scope: "row" }, timing.stage),
-        el("td", {}, el("meter", { min: 0, max: total, value: timing.milliseconds, "aria-hidden": "true" })),
+        el("td", {}, bar(timing.milliseconds / total)),
         el("td", {}, milliseconds(timing.milliseconds)),
       ),
     );
@@ -266,6 +266,13 @@ function stressed(text, { quote, char_start: start, focus }) {
   const words = slice(quote, focus[0] - start, focus[1] - start);
   const at = words ? text.indexOf(words) : -1;
   return at < 0 ? [text] : [text.slice(0, at), el("strong", {}, words), text.slice(at + words.length)];
+}
+
+// The number stands beside it in words.
+function bar(share) {
+  const filled = el("span");
+  filled.style.width = percent(share);
+  return el("span", { class: "bar", "aria-hidden": "true" }, filled);
 }
 
 function options(scored) {
