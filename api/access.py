@@ -12,9 +12,10 @@ from typing import TypeVar
 from api.caller import Caller
 from api.queue import Results
 from api.service import Answering, Service, StartFailed
+from rag.documents import DocumentSummary
 from rag.errors import CorpusError
 from rag.protocols import Vectors
-from rag.types import DomainInfo, EngineStatistics, Event, Health, ModelCard, Passage, Question, RetrievalMode
+from rag.types import Document, DomainInfo, EngineStatistics, Event, Health, ModelCard, Passage, Question, RetrievalMode
 
 T = TypeVar("T")
 
@@ -102,6 +103,16 @@ class CallerPipeline:
         mine = self._caller.domains
         wanted = among if mine is None else mine if among is None else mine.intersection(among)
         return self._whole.domains(among=wanted)
+
+    def documents(self, domain: str, *, after: str = "", limit: int) -> list[DocumentSummary]:
+        """Some of a domain's documents. Raises UnknownDomain."""
+        self._caller.require(domain)
+        return self._whole.documents(domain, after=after, limit=limit)
+
+    def document(self, domain: str, document_id: str) -> Document | None:
+        """One of a domain's documents. Raises UnknownDomain."""
+        self._caller.require(domain)
+        return self._whole.document(domain, document_id)
 
     def health(self) -> Health:
         """As the service's."""

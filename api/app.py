@@ -18,6 +18,7 @@ from api.auth import Gate, provide_caller, tell_limits
 from api.batch import BatchController
 from api.caller import Caller
 from api.docs import DocumentationController
+from api.documents import DocumentsController
 from api.domains import DomainsController
 from api.feedback import FeedbackController, FeedbackFolder
 from api.health import HealthController
@@ -29,8 +30,10 @@ from api.metrics import MetricsController, Scraper
 from api.observing import Observer
 from api.openai_chat import ChatController
 from api.openai_models import EmbeddingsController, ModelsController
+from api.page import PageController
 from api.passages import PassagesController
 from api.problems import respond
+from api.report import LatestReport, ReportController
 from api.requests import require_json
 from api.service import Answering, Service
 from rag.build import build_pipeline, open_catalog
@@ -84,14 +87,20 @@ def create_app(
     async def feedback() -> FeedbackFolder:
         return FeedbackFolder(open_catalog(settings), most=settings.server.max_feedback)
 
+    async def report() -> LatestReport:
+        return LatestReport(settings.server.report)
+
     app = Litestar(
         [
             AnswersController,
             PassagesController,
             DomainsController,
+            DocumentsController,
             HealthController,
             MetricsController,
             DocumentationController,
+            PageController,
+            ReportController,
             BatchController,
             FeedbackController,
             ChatController,
@@ -104,6 +113,7 @@ def create_app(
             "caller": Provide(provide_caller),
             "scraper": Provide(scraper),
             "feedback": Provide(feedback),
+            "report": Provide(report),
         },
         guards=[gate],
         stores={"limits": limits.store},

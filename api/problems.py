@@ -53,6 +53,8 @@ CODES = {
 
 STATUSES: tuple[tuple[type[RagError], int], ...] = (
     (UnknownDomain, 404),
+    (UnknownDocument, 404),
+    (NoReport, 404),
     (NotAuthenticated, 401),
     (NotAllowed, 403),
     (TooManyRequests, 429),

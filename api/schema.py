@@ -14,6 +14,7 @@ from typing import Any, Literal
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from api import examples, security, wire
+from api.documents import MOST, DocumentPage, StoredDocument
 from api.openai_problems import as_openai
 from api.problems import MEDIA_TYPE, Problem
 from api.requests import AnswerRequest, PassagesRequest
@@ -33,11 +34,21 @@ from rag.types import (
 EVENT_TYPES = (RetrievalEvent, TokenEvent, CitationEvent, VerdictEvent, DoneEvent)
 
 REQUESTS: tuple[type[Value], ...] = (AnswerRequest, PassagesRequest)
-RESPONSES: tuple[type[Value], ...] = (Answer, Passage, DomainInfo, Health, Problem, *EVENT_TYPES)
+RESPONSES: tuple[type[Value], ...] = (
+    Answer,
+    Passage,
+    DomainInfo,
+    DocumentPage,
+    StoredDocument,
+    Health,
+    Problem,
+    *EVENT_TYPES,
+)
 
 ASKING = (400, 404, 413, 415, 500, 503)
 LISTING = (500, 503)
 METRICS = "# HELP understudy_ready Whether questions can be answered now.\n# TYPE understudy_ready gauge\n"
+READING = (400, 404, 500, 503)
 
 Json = dict[str, Any]
 
@@ -70,6 +81,18 @@ class Operation:
     parameters: tuple[Parameter, ...] = ()
     as_openai: bool = False
     """Whether errors have OpenAI's shape."""
+
+
+DOMAIN = Parameter("domain", "path", "GET /v1/domains lists them", "plant", {"type": "string", "minLength": 1})
+DOCUMENT = Parameter(
+    "id", "path", "a document's id, as a citation has it", "maintenance/filters.md", {"type": "string", "minLength": 1}
+)
+LIMIT = Parameter(
+    "limit", "query", "most documents of a page", 50, {"type": "integer", "minimum": 1, "maximum": MOST, "default": 50}
+)
+AFTER = Parameter(
+    "after", "query", "the last id that is known already", "a.md", {"type": "string", "maxLength": 4096, "default": ""}
+)
 
 
 def operations() -> tuple[Operation, ...]:
@@ -118,6 +141,44 @@ def operations() -> tuple[Operation, ...]:
             None,
             {200: ("Domains, by name", _json_list("DomainInfo", examples.DOMAIN))},
             LISTING,
+        ),
+        Operation(
+            "get",
+            "/v1/domains/{domain}/documents",
+            "listDocuments",
+            "List a domain's documents",
+            "Stored documents without their texts, by id. `next` of one page is `after` of the following one.",
+            None,
+            {200: ("A page of documents, by id", _json("DocumentPage", examples.DOCUMENT_PAGE))},
+            READING,
+            parameters=(DOMAIN, LIMIT, AFTER),
+        ),
+        Operation(
+            "get",
+            "/v1/domains/{domain}/documents/{id}",
+            "readDocument",
+            "Read a document",
+            "A document with the whole text that the offsets of citations refer to, counted in code points. Slashes of "
+            "an id may stand as they are or escaped.",
+            None,
+            {200: ("The document", _json("StoredDocument", examples.DOCUMENT))},
+            READING,
+            parameters=(DOMAIN, DOCUMENT),
+        ),
+        Operation(
+            "get",
+            "/report",
+            "report",
+            "The latest evaluation report",
+            "The page that `understudy evaluate run` wrote last, where UNDERSTUDY_SERVER__REPORT says.",
+            None,
+            {
+                200: (
+                    "A page that loads nothing else",
+                    {"text/html": {"schema": {"type": "string"}, "example": "<!doctype html>…"}},
+                )
+            },
+            (404, 500),
         ),
         Operation(
             "get",

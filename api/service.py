@@ -15,10 +15,21 @@ from typing import Protocol, TypeVar
 
 from api.flights import Flights
 from api.queue import AnswerQueue, Results
+from rag.documents import DocumentSummary
 from rag.errors import BackendError, CorpusError, ModelBusy, RagError
 from rag.protocols import Vectors
 from rag.settings import Settings
-from rag.types import DomainInfo, EngineStatistics, Event, Health, ModelCard, Passage, Question, RetrievalMode
+from rag.types import (
+    Document,
+    DomainInfo,
+    EngineStatistics,
+    Event,
+    Health,
+    ModelCard,
+    Passage,
+    Question,
+    RetrievalMode,
+)
 
 T = TypeVar("T")
 
@@ -60,6 +71,14 @@ class Answering(Protocol):
 
     def health(self) -> Health:
         """Whether questions can be answered now."""
+        ...
+
+    def documents(self, domain: str, *, after: str = "", limit: int) -> list[DocumentSummary]:
+        """At most `limit` stored documents whose id comes after `after`, by id."""
+        ...
+
+    def document(self, domain: str, document_id: str) -> Document | None:
+        """A stored document with its whole text, or None."""
         ...
 
     def statistics(self) -> EngineStatistics | None:

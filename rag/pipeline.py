@@ -11,6 +11,7 @@ from dataclasses import replace
 from rag import calibration, filters
 from rag.answering import Answerer, Brief, Limits, Outcome
 from rag.catalog import Catalog, Generation
+from rag.documents import DocumentSummary
 from rag.errors import InvalidQuestion, RagError
 from rag.followup import standalone
 from rag.language import NAMES, detect
@@ -193,6 +194,10 @@ class Pipeline:
         """What retrieval finds, best first, without asking the model."""
         domain, searched = self._opened(question)
         return self._search(domain, searched, question, StageClock(), mode=mode)
+
+    def documents(self, domain: str, *, after: str = "", limit: int) -> list[DocumentSummary]:
+        """At most `limit` stored documents without their texts, by id: those whose id comes after `after`."""
+        return self._domains.get(domain).documents.summaries(after=after, limit=limit)
 
     def document(self, domain: str, document_id: str) -> Document | None:
         """A stored document with its whole text, or None."""

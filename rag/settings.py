@@ -174,6 +174,10 @@ class ServerSettings(Section):
     workers: int = Field(0, ge=0, le=256, description="answers that are in work at the same time; 0: two a core")
     timeout_seconds: float = Field(120.0, gt=0, description="longest time to an answer, waiting included")
     kept_answers: int = Field(0, ge=0, description="latest answers that are given again to the same question; 0: none")
+    report: str = Field(
+        "",
+        description="what /report shows: a report.html, or a folder of runs, the newest of which is taken; empty: none",
+    )
     max_body_bytes: int = Field(262_144, ge=1024, description="a larger request body gets 413")
     max_connections: int = Field(512, ge=1, description="open at once; beyond it 503, beyond twice that cut off")
     head_seconds: float = Field(10.0, gt=0, description="longest wait for a request's head; then 408")

@@ -18,7 +18,8 @@ from rag.catalog import Catalog
 from rag.settings import Settings, load
 from rag.types import Answer
 from tests.fakes.pipeline import FakePipeline
-from tests.integration.test_api_server import raw_request, ready, served, until
+from tests.fakes.server import served
+from tests.integration.test_api_server import raw_request, ready, until
 
 ROOT = Path(__file__).parents[2]
 

@@ -22,7 +22,8 @@ from integrations.remote import Answering, Refused, RemotePipeline, Unreachable
 from rag.errors import EngineDied, RagError, UnknownDomain
 from rag.types import Question, RetrievalMode, point_id, sha256_text
 from tests.fakes.pipeline import QUOTE, TEXT, FakePipeline
-from tests.integration.test_api_server import ready, served, until
+from tests.fakes.server import served
+from tests.integration.test_api_server import ready, until
 
 ASK = "How often is the pump greased?"
 

@@ -19,7 +19,8 @@ from rag.settings import load
 from rag.types import Answer
 from tests.fakes.embedder import HashedWords
 from tests.fakes.pipeline import QUOTE, TEXT, FakePipeline
-from tests.integration.test_api_server import arrived, raw_request, ready, served, until
+from tests.fakes.server import served
+from tests.integration.test_api_server import arrived, raw_request, ready, until
 
 ASK: list[ChatCompletionMessageParam] = [{"role": "user", "content": "How often is the pump greased?"}]
 
