@@ -21,11 +21,13 @@ from rag.errors import (
     BackendError,
     CorpusError,
     ModelBusy,
+    NoReport,
     NotAllowed,
     NotAuthenticated,
     QuestionError,
     RagError,
     TooManyRequests,
+    UnknownDocument,
     UnknownDomain,
 )
 from rag.types import Value
