@@ -13,6 +13,7 @@ from rag.types import (
     Answer,
     Citation,
     CitationEvent,
+    Document,
     DomainInfo,
     DoneEvent,
     Event,
@@ -26,7 +27,7 @@ from rag.types import (
     VerdictEvent,
     sha256_text,
 )
-from tests.fakes.pipeline import FakePipeline, answer, citation, passage
+from tests.fakes.pipeline import FakePipeline, answer, citation, document, passage
 
 
 def mark(domain: str) -> str:
@@ -71,6 +72,12 @@ class Tenants(FakePipeline):
     def generation(self, domain: str) -> str:
         self._open(Question(text="x", domain=domain))
         return "g1"
+
+    def _held(self, domain: str) -> dict[str, Document]:
+        self._open(Question(text="x", domain=domain))
+        found = self._passage(domain)
+        held = document(found.document_id, found.title, found.text).model_copy(update={"metadata": found.metadata})
+        return {held.id: held}
 
     def _passage(self, domain: str) -> Passage:
         said = mark(domain)
