@@ -49,6 +49,7 @@ def _running(build: Callable[[Settings], Answering], settings: Settings) -> Iter
 def wait_until_ready(url: str, seconds: float = 60.0) -> None:
     """Return once questions are taken."""
     deadline = time.monotonic() + seconds
-    while (health := httpx.get(f"{url}/health/ready")).status_code != 200:
-        assert time.monotonic() < deadline, f"the server was not ready in time: {health.text}"
-        time.sleep(0.01)
+    with httpx.Client(base_url=url) as client:
+        while (health := client.get("/health/ready")).status_code != 200:
+            assert time.monotonic() < deadline, f"the server was not ready in time: {health.text}"
+            time.sleep(0.05)
