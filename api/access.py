@@ -6,14 +6,16 @@ one take the same way to the same words. A method that is not written here is no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TypeVar
 
 from api.caller import Caller
-from api.queue import Ticket
+from api.queue import Results
 from api.service import Answering, Service, StartFailed
+from rag.documents import DocumentSummary
 from rag.errors import CorpusError
-from rag.types import DomainInfo, Event, Health, Passage, Question, RetrievalMode
+from rag.protocols import Vectors
+from rag.types import Document, DomainInfo, EngineStatistics, Event, Health, ModelCard, Passage, Question, RetrievalMode
 
 T = TypeVar("T")
 
@@ -29,11 +31,11 @@ class CallerService(Service):
         self._whole = whole
         self._caller = caller
 
-    def ask(self, question: Question) -> Ticket[Event]:
-        """The events of an answer. Raises UnknownDomain, and what the whole service raises."""
+    def ask(self, question: Question, *, caller: str = "", seconds: float | None = None) -> Results[Event]:
+        """The events of an answer, in this caller's turn. Raises UnknownDomain, and what the whole service raises."""
         self._caller.require(question.domain)
         try:
-            return self._whole.ask(question)
+            return self._whole.ask(question, caller=caller or self._caller.turn, seconds=seconds)
         except CorpusError as error:
             raise self._untold(error) from error
 
@@ -87,15 +89,48 @@ class CallerPipeline:
         self._caller.require(question.domain)
         return self._whole.passages(question, mode=mode)
 
+    @property
+    def embedder_name(self) -> str:
+        """The whole's: it belongs to no domain."""
+        return self._whole.embedder_name
+
+    def embed(self, texts: Sequence[str]) -> tuple[Vectors, int]:
+        """As the whole does: it looks at no domain."""
+        return self._whole.embed(texts)
+
     def domains(self, *, among: Collection[str] | None = None) -> list[DomainInfo]:
         """The domains that the caller may know of; no other is so much as opened."""
         mine = self._caller.domains
         wanted = among if mine is None else mine if among is None else mine.intersection(among)
         return self._whole.domains(among=wanted)
 
+    def documents(self, domain: str, *, after: str = "", limit: int) -> list[DocumentSummary]:
+        """Some of a domain's documents. Raises UnknownDomain."""
+        self._caller.require(domain)
+        return self._whole.documents(domain, after=after, limit=limit)
+
+    def document(self, domain: str, document_id: str) -> Document | None:
+        """One of a domain's documents. Raises UnknownDomain."""
+        self._caller.require(domain)
+        return self._whole.document(domain, document_id)
+
     def health(self) -> Health:
         """As the service's."""
         return seen_by(self._caller, self._whole.health())
+
+    def generation(self, domain: str) -> str:
+        """The live generation of a domain. Raises UnknownDomain."""
+        self._caller.require(domain)
+        return self._whole.generation(domain)
+
+    @property
+    def card(self) -> ModelCard:
+        """The model that answers, which is the same for everybody."""
+        return self._whole.card
+
+    def statistics(self) -> EngineStatistics | None:
+        """What the engine does for everybody, for whoever may know of every domain."""
+        return self._whole.statistics() if self._caller.domains is None else None
 
     def close(self) -> None:
         """Not a caller's to do."""

@@ -22,6 +22,11 @@ class Caller:
     domains: frozenset[str] | None
     requests_per_minute: int | None = None
 
+    @property
+    def turn(self) -> str:
+        """Whose turn its questions take: each key has its own, whoever comes without one shares nothing with a key."""
+        return "" if self is LOCAL else self.id
+
     def may(self, domain: str) -> bool:
         """Whether this caller may know of a domain; asks nothing of what is stored."""
         return self.domains is None or domain in self.domains

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from api.documents import DocumentPage, ListedDocument, StoredDocument
 from api.problems import Problem
 from api.requests import AnswerRequest, PassagesRequest
 from rag.errors import UnknownDomain
@@ -116,6 +117,28 @@ DOMAIN = DomainInfo(
     fields={"line": FieldType.INTEGER},
     compatible=True,
     problem="",
+)
+
+DOCUMENT = StoredDocument(
+    id=PASSAGE.document_id,
+    title=PASSAGE.title,
+    text=TEXT,
+    text_sha256=PASSAGE.text_sha256,
+    metadata=PASSAGE.metadata,
+)
+
+DOCUMENT_PAGE = DocumentPage(
+    documents=(
+        ListedDocument(
+            id=DOCUMENT.id,
+            title=DOCUMENT.title,
+            characters=len(DOCUMENT.text),
+            chunks=1,
+            text_sha256=DOCUMENT.text_sha256,
+            metadata=DOCUMENT.metadata,
+        ),
+    ),
+    next=None,
 )
 
 READY = Health(ready=True, checks={"model": "ok", "index": "ok", "compatible": "ok"})

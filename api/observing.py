@@ -16,7 +16,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.logs import current_request, method_of
 from api.measurements import Measurements, reason_kind
-from api.queue import Ticket
+from api.queue import Results
 from rag.errors import Cancelled, RagError
 from rag.types import Answer, CitationEvent, DoneEvent, Event, Question, TokenEvent, VerdictEvent
 
@@ -50,7 +50,7 @@ class Observer:
 
     # --- answers ---
 
-    def watch(self, question: Question, ticket: Ticket[Event]) -> None:
+    def watch(self, question: Question, ticket: Results[Event]) -> None:
         """Follow an answer from now to its end."""
         watched = WatchedAnswer(question, ticket, self)
         self._open.add(watched)
@@ -161,7 +161,7 @@ class Observer:
 class WatchedAnswer:
     """One answer, from its asking to its end."""
 
-    def __init__(self, question: Question, ticket: Ticket[Event], observer: Observer) -> None:
+    def __init__(self, question: Question, ticket: Results[Event], observer: Observer) -> None:
         self.question, self.ticket = question, ticket
         self.begun = ticket.submitted
         self.first_seconds: float | None = None

@@ -21,11 +21,13 @@ from rag.errors import (
     BackendError,
     CorpusError,
     ModelBusy,
+    NoReport,
     NotAllowed,
     NotAuthenticated,
     QuestionError,
     RagError,
     TooManyRequests,
+    UnknownDocument,
     UnknownDomain,
 )
 from rag.types import Value
@@ -53,6 +55,8 @@ CODES = {
 
 STATUSES: tuple[tuple[type[RagError], int], ...] = (
     (UnknownDomain, 404),
+    (UnknownDocument, 404),
+    (NoReport, 404),
     (NotAuthenticated, 401),
     (NotAllowed, 403),
     (TooManyRequests, 429),
@@ -119,6 +123,17 @@ def unreadable(identity: str) -> Problem:
     """The problem of bytes that are no HTTP request, which no route ever sees."""
     detail = "what was sent is no HTTP/1.1 request, or its head is larger than 64 KiB; the connection is closed"
     return _problem(400, "unreadable_request", detail, identity)
+
+
+def too_slow(identity: str) -> Problem:
+    """The problem of a head or a body that did not come in time."""
+    return _problem(408, "too_slow", "the request did not come in time: send it without pauses", identity)
+
+
+def crowded(identity: str) -> Problem:
+    """The problem of a connection beyond the bound."""
+    detail = "too many connections are open (setting UNDERSTUDY_SERVER__MAX_CONNECTIONS): try again in a moment"
+    return _problem(503, "too_many_connections", detail, identity)
 
 
 def respond(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:

@@ -8,16 +8,33 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterator
+import os
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
-from api.queue import AnswerQueue, Ticket
+from api.flights import Flights
+from api.queue import AnswerQueue, Results
+from rag.documents import DocumentSummary
 from rag.errors import BackendError, CorpusError, ModelBusy, RagError
+from rag.protocols import Vectors
 from rag.settings import Settings
-from rag.types import DomainInfo, EngineStatistics, Event, Health, ModelCard, Passage, Question, RetrievalMode
+from rag.types import (
+    Document,
+    DomainInfo,
+    EngineStatistics,
+    Event,
+    Health,
+    ModelCard,
+    Passage,
+    Question,
+    RetrievalMode,
+)
 
 T = TypeVar("T")
+
+WORKERS_A_CORE = 2
+"""Answers in work for each core: while the engine reads for one, the embedder reads for another."""
 
 LOOKUPS = 2
 """Threads that search and list: embedding has one owner, so that more would only wait inside it."""
@@ -39,6 +56,15 @@ class Answering(Protocol):
         """What retrieval finds, best first."""
         ...
 
+    @property
+    def embedder_name(self) -> str:
+        """What turns texts into vectors."""
+        ...
+
+    def embed(self, texts: Sequence[str]) -> tuple[Vectors, int]:
+        """(n, d) float32 unit rows, in the order of the texts, and the tokens that were read."""
+        ...
+
     def domains(self, *, among: Collection[str] | None = None) -> list[DomainInfo]:
         """Every stored domain, or those among some names."""
         ...
@@ -47,8 +73,20 @@ class Answering(Protocol):
         """Whether questions can be answered now."""
         ...
 
+    def documents(self, domain: str, *, after: str = "", limit: int) -> list[DocumentSummary]:
+        """At most `limit` stored documents whose id comes after `after`, by id."""
+        ...
+
+    def document(self, domain: str, document_id: str) -> Document | None:
+        """A stored document with its whole text, or None."""
+        ...
+
     def statistics(self) -> EngineStatistics | None:
         """What the engine does and has done, or None."""
+        ...
+
+    def generation(self, domain: str) -> str:
+        """The live generation of a domain. Raises UnknownDomain."""
         ...
 
     @property
@@ -87,13 +125,18 @@ class Service:
         settings: Settings,
         build: Callable[[Settings], Answering],
         *,
-        watch: Callable[[Question, Ticket[Event]], None] = lambda _question, _ticket: None,
+        watch: Callable[[Question, Results[Event]], None] = lambda _question, _ticket: None,
     ) -> None:
-        """`build` is called in a thread of its own at `start`; `watch` gets each answer's ticket before any event."""
+        """`build` is called in a thread of its own at `start`; `watch` gets each answer's results before any comes."""
         self._watch = watch
         self._settings = settings
         self._build = build
-        self._queue = AnswerQueue(max_waiting=settings.server.max_waiting)
+        self._queue = AnswerQueue(
+            max_waiting=settings.server.max_waiting,
+            workers=settings.server.workers or WORKERS_A_CORE * len(os.sched_getaffinity(0)),
+            max_waiting_each=settings.server.max_waiting_each,
+        )
+        self._flights = Flights(kept=settings.server.kept_answers)
         self._lookups = ThreadPoolExecutor(LOOKUPS, thread_name_prefix="lookup")
         self._looking = 0
         self._stopping = False
@@ -118,12 +161,21 @@ class Service:
         if self._pipeline is not None:
             await asyncio.to_thread(self._pipeline.close)
 
-    def ask(self, question: Question) -> Ticket[Event]:
-        """The events of an answer. Raises Starting, ModelBusy, and what kept the pipeline from being built."""
+    def ask(self, question: Question, *, caller: str = "", seconds: float | None = None) -> Results[Event]:
+        """The events of an answer, made for everybody who asks the same just now.
+
+        caller: whose turn it takes; seconds: longest wait for its end, never more than the setting. Raises Starting,
+        ModelBusy, TooManyRequests, and what kept the pipeline from being built.
+        """
         pipeline = self._ready()
-        ticket = self._queue.submit(lambda cancelled: pipeline.stream(question, cancelled=cancelled))
-        self._watch(question, ticket)
-        return ticket
+        most = self._settings.server.timeout_seconds
+        return self._flights.ask(
+            question,
+            lambda: self._queue.submit(lambda cancelled: pipeline.stream(question, cancelled=cancelled), caller=caller),
+            seconds=most if seconds is None else min(seconds, most),
+            watch=lambda results: self._watch(question, results),
+            generation=lambda: pipeline.generation(question.domain),
+        )
 
     async def look_up(
         self,

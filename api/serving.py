@@ -16,7 +16,7 @@ from api.app import create_app
 from api.keys import Keys
 from api.logs import configure
 from api.origins import is_loopback
-from api.protocol import ProblemProtocol
+from api.protocol import Patience, patient
 from api.service import Answering
 from api.stopping import DrainingServer
 from rag.build import build_pipeline
@@ -75,9 +75,15 @@ def serve(
 
 def server_config(app: Litestar, settings: Settings) -> uvicorn.Config:
     """How the application is served: no log of uvicorn's own, every refusal a problem, answers finished at the end."""
+    patience = Patience(
+        head_seconds=settings.server.head_seconds,
+        body_seconds=settings.server.body_seconds,
+        unread_seconds=settings.server.unread_seconds,
+        connections=settings.server.max_connections,
+    )
     return uvicorn.Config(
         app,
-        http=ProblemProtocol,
+        http=patient(patience),
         ws="none",
         log_config=None,
         access_log=False,

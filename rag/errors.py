@@ -4,6 +4,8 @@ RagError
 ├── QuestionError          the caller can fix it
 │   ├── InvalidQuestion        empty, too long, or a filter that does not fit the domain
 │   ├── UnknownDomain          no domain of that name is stored, or none that the caller may know of
+│   ├── UnknownDocument        the domain stores no document of that id
+│   ├── NoReport               no evaluation report is served here
 │   ├── NotAuthenticated       no key, or none that opens anything
 │   ├── NotAllowed             a key that lacks the scope, or a page of somewhere else that asks in the user's name
 │   ├── TooManyRequests        more than the key's limit; try again after `retry_after` seconds
@@ -95,6 +97,18 @@ class UnknownKey(QuestionError):
     """No key of that id was ever created."""
 
     code = "unknown_key"
+
+
+class UnknownDocument(QuestionError):
+    """The domain stores no document of that id."""
+
+    code = "unknown_document"
+
+
+class NoReport(QuestionError):
+    """No evaluation report is served here: none is set, or none has been written yet."""
+
+    code = "no_report"
 
 
 class CorpusError(RagError):

@@ -19,14 +19,15 @@ from rag.types import EngineStatistics, Likelihood, Message, ModelCard, Piece, P
 
 
 class Tally:
-    """Counts of what passes between this model and its engine. Thread-safe."""
+    """Counts of what passes between this model and its engine, across the engine's restarts. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._asked = 0
-        self._counts = dict.fromkeys(
-            ("prompt_tokens", "cached_tokens", "generated_tokens", "prefix_hits", "prefix_misses", "cancelled"), 0
-        )
+        self._counts = dict.fromkeys(("prompt_tokens", "cached_tokens", "generated_tokens", "cancelled"), 0)
+        self._engine = dict.fromkeys(("steps", "evaluated_tokens", "prefix_hits", "prefix_misses"), 0)
+        self._past = dict(self._engine)
+        """what engines that have died since had counted"""
 
     @contextmanager
     def request(self) -> Iterator[None]:
@@ -45,21 +46,28 @@ class Tally:
 
     def finished(self, frame: Frame) -> None:
         """What the last frame of a request says of its tokens."""
-        cached = frame["cached_tokens"]
         with self._lock:
             self._counts["prompt_tokens"] += frame["prompt_tokens"]
-            self._counts["cached_tokens"] += cached
+            self._counts["cached_tokens"] += frame["cached_tokens"]
             self._counts["generated_tokens"] += frame.get("completion_tokens", 0)
-            self._counts["prefix_hits" if cached else "prefix_misses"] += 1
 
-    def told(self, *, restarts: int, process_id: int | None) -> EngineStatistics:
-        """Everything so far; the engine works on one request at a time."""
+    def told(self, now: Mapping[str, int], *, restarts: int, process_id: int | None) -> EngineStatistics:
+        """Everything so far. now: what the engine counts and does; empty while there is none."""
         with self._lock:
-            working = min(1, self._asked)
+            if now:
+                if now["steps"] < self._engine["steps"]:  # another process than the last time
+                    self._past = {name: self._past[name] + count for name, count in self._engine.items()}
+                self._engine = {name: now[name] for name in self._engine}
+            counted = {name: self._past[name] + count for name, count in self._engine.items()}
+            running = now.get("running", 0)
             return EngineStatistics(
-                running=working,
-                waiting=self._asked - working,
-                sequences=working,
+                running=running,
+                waiting=max(0, self._asked - running),
+                sequences=now.get("sequences", 0),
+                steps=counted["steps"],
+                batch_tokens=counted["evaluated_tokens"],
+                prefix_hits=counted["prefix_hits"],
+                prefix_misses=counted["prefix_misses"],
                 restarts=restarts,
                 process_id=process_id,
                 **self._counts,
@@ -215,8 +223,10 @@ class LlamaModel:
         ]
 
     def statistics(self) -> EngineStatistics:
-        """What the engine does and has done, as far as its frames tell; see rag.protocols.LanguageModel."""
-        return self._tally.told(restarts=self._engine.restarts, process_id=self._engine.process_id)
+        """What the engine does and has done; see rag.protocols.LanguageModel."""
+        return self._tally.told(
+            self._engine.statistics(), restarts=self._engine.restarts, process_id=self._engine.process_id
+        )
 
     def close(self) -> None:
         """End the generator process."""

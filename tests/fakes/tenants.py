@@ -68,6 +68,10 @@ class Tenants(FakePipeline):
         problems = [info.problem for info in self.domains() if info.problem]
         return Health(ready=not problems, checks={"model": "ok", "index": problems[0] if problems else "ok"})
 
+    def generation(self, domain: str) -> str:
+        self._open(Question(text="x", domain=domain))
+        return "g1"
+
     def _passage(self, domain: str) -> Passage:
         said = mark(domain)
         text = f"{said} quote and more"

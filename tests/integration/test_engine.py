@@ -188,20 +188,28 @@ def test_counting_survives_a_death(engine: Supervisor) -> None:
     assert engine.count([[["one two", False]]])[0] == [2]
 
 
-def test_requests_side_by_side_say_what_they_say_alone(shared: Supervisor) -> None:
-    texts = [f"The {name} of the house is" for name in ("owner", "door", "window", "roof", "cellar", "garden")]
-    alone = [text_of(list(shared.generate(request(text, max_tokens=12), timeout=60))) for text in texts]
-    found = [""] * len(texts)
+def test_side_by_side_a_text_is_as_likely_as_alone(shared: Supervisor) -> None:
+    """Other kernels compute a row among others, so the last bits differ and quantised activations make more of that."""
+    asked = [
+        {"prefix": [], "rest": [[f"The {name} of the house is", False]], "continuations": [" old", " on the left side"]}
+        for name in ("owner", "door", "window", "roof", "cellar", "garden")
+    ]
+    alone = [shared.score(one, timeout=60)["logprobs"] for one in asked]
+    found: list[list[list[float]]] = [[]] * len(asked)
+    speaking = shared.generate(request(max_tokens=200), timeout=60)
+    next(speaking)
 
     def ask(i: int) -> None:
-        found[i] = text_of(list(shared.generate(request(texts[i], max_tokens=12), timeout=60)))
+        found[i] = shared.score(asked[i], timeout=60)["logprobs"]
 
-    threads = [threading.Thread(target=ask, args=(i,)) for i in range(len(texts))]
+    threads = [threading.Thread(target=ask, args=(i,)) for i in range(len(asked))]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(60)
-    assert sum(a == b for a, b in zip(alone, found, strict=True)) >= len(texts) - 1
+    speaking.close()  # type: ignore[attr-defined]  # a generator, though typed as an iterator
+    for one, other in zip(alone, found, strict=True):
+        assert [sum(tokens) for tokens in other] == pytest.approx([sum(tokens) for tokens in one], abs=0.5)
 
 
 def test_whoever_speaks_goes_on_while_a_long_prompt_is_read(shared: Supervisor) -> None:

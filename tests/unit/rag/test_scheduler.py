@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
-from fakes.engine_model import END, EngineModel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +13,7 @@ from rag.engine.llama import Llama
 from rag.engine.prefixes import Prefixes
 from rag.engine.scheduler import MIXED_CHUNK, PREFIX_SEQUENCES, TURN, Job, Scheduler
 from rag.engine.tasks import Task, prompt_rows
+from tests.fakes.engine_model import END, EngineModel
 
 
 class Asked:
@@ -177,7 +177,7 @@ def test_a_call_that_serves_nobody_any_more_ends_and_one_that_serves_somebody_go
     model.evaluate = interrupted  # type: ignore[method-assign,assignment]  # what another thread does meanwhile
     scheduler.step()
     assert model.calls == [], "it was ended"
-    model.evaluate = evaluate  # type: ignore[method-assign]
+    model.evaluate = evaluate  # type: ignore[method-assign]  # as it was
     until_idle(scheduler)
     assert stayed.cancelled
     assert gone.cancelled
