@@ -239,6 +239,7 @@ def build_pipeline(settings: Settings) -> Pipeline:
         model=model,
         open_index=lambda generation: open_index(settings, generation, create=False),
         reranker=reranker,
+        remembered_texts=settings.embedder.remembered_texts,
         limits=Limits(
             passages=settings.retrieval.passages,
             mode=RetrievalMode(settings.retrieval.mode),

@@ -40,6 +40,7 @@ from rag.types import (
     Trace,
     VerdictEvent,
 )
+from rag.vector_memory import RememberingEmbedder
 
 ABSTAINED = "The documents do not answer this question."
 """The text of an answer that abstains; the closest passages stand beside it."""
@@ -62,13 +63,18 @@ class Pipeline:
         open_index: Callable[[Generation], Index],
         limits: Limits,
         reranker: Reranker | None = None,
+        remembered_texts: int = 0,
     ) -> None:
-        """The pipeline owns embedder and model: `close` closes them."""
+        """The pipeline owns embedder and model: `close` closes them.
+
+        remembered_texts: sentences and questions whose vectors are kept for the next time
+        """
         self._catalog = catalog
         self._embedder = embedder
         self._model = model
         self._limits, self._reranker = limits, reranker
-        self._answerer = Answerer(embedder, model, limits)
+        self._reading = RememberingEmbedder(embedder, most=remembered_texts)
+        self._answerer = Answerer(self._reading, model, limits)
         self._domains = OpenDomains(catalog, embedder, open_index)
 
     @property
@@ -279,7 +285,7 @@ class Pipeline:
     def _search(
         self, domain: OpenDomain, text: str, question: Question, clock: StageClock, *, mode: RetrievalMode | None = None
     ) -> list[Passage]:
-        vector = self._embedder.embed([text])[0]
+        vector = self._reading.embed([text])[0]
         clock.lap("embed")
         chosen = question.filter
         if self._limits.scope and chosen.documents is None:

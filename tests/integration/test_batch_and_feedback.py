@@ -169,7 +169,7 @@ def test_feedback_from_many_at_once_is_all_there(tmp_path: Path) -> None:
     store = FeedbackStore(tmp_path / "feedback.sqlite", most=1000)
     told = [Feedback(request_id=f"r{number}", domain="plant", rating="up") for number in range(40)]
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(store.keep, told))
+        list(pool.map(store.keep, told))  # each waits for the others, and for the disk
     assert {item.request_id for item in store.all()} == {item.request_id for item in told}
 
 
