@@ -111,6 +111,11 @@ class Corpus:
             except OSError as error:
                 yield Unreadable(name, f"the file cannot be read: {error.strerror or error}")
 
+    def identity(self) -> str:
+        """Which corpus this is, whatever its files hold now: where it is, and how its rows are read."""
+        single = self.files if len(self.files) == 1 else ()
+        return _hash([str(self.root.resolve()), single, repr(self.mapping)])
+
     def estimate(self) -> int:
         """About how many documents there are: files, and lines of files with rows."""
         count = len(self.skipped)

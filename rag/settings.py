@@ -31,7 +31,12 @@ class DataSettings(Section):
     """Where things are kept."""
 
     directory: Path = Field(Path("data"), description="domains, model cache and registry live here")
-    retention_days: int = Field(30, ge=0, description="superseded generations older than this are removed; 0 keeps all")
+    retention_days: int = Field(
+        30,
+        ge=0,
+        description="generations superseded for longer are removed, but never the previous one; 0: no limit",
+    )
+    generations: int = Field(3, ge=1, description="superseded generations of a domain that are kept, for rollback")
 
 
 class LogSettings(Section):
