@@ -13,6 +13,7 @@ from api.answers import AnswersController
 from api.docs import DocumentationController
 from api.domains import DomainsController
 from api.health import HealthController
+from api.ingestion import IngestionController, JobsController
 from api.logs import logged
 from api.passages import PassagesController
 from api.problems import respond
@@ -20,7 +21,7 @@ from api.requests import require_json
 from api.service import Answering, Service
 from rag.build import build_pipeline
 from rag.errors import RagError
-from rag.settings import Settings
+from rag.settings import Settings, UploadsSettings
 
 
 def create_app(
@@ -48,10 +49,21 @@ def create_app(
         found: Service = app.state.service
         return found
 
+    async def upload_limits() -> UploadsSettings:
+        return settings.uploads
+
     app = Litestar(
-        [AnswersController, PassagesController, DomainsController, HealthController, DocumentationController],
+        [
+            AnswersController,
+            PassagesController,
+            DomainsController,
+            IngestionController,
+            JobsController,
+            HealthController,
+            DocumentationController,
+        ],
         lifespan=[life],
-        dependencies={"service": Provide(service)},
+        dependencies={"service": Provide(service), "upload_limits": Provide(upload_limits)},
         exception_handlers={HTTPException: respond, Exception: respond},
         before_request=require_json,
         request_max_body_size=settings.server.max_body_bytes,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
+from api.jobs import Job, JobState, Unread
 from api.problems import Problem
 from api.requests import AnswerRequest, PassagesRequest
 from rag.types import (
@@ -117,6 +120,20 @@ DOMAIN = DomainInfo(
     problem="",
 )
 
+JOB = Job(
+    id="18a1f0c9d2e4b6f83a7c51e09b2d4f60",
+    domain=DOMAIN.name,
+    kind="upload",
+    state=JobState.DONE,
+    created=datetime(2026, 11, 25, 8, 30, tzinfo=UTC),
+    documents=3,
+    total=3,
+    chunks=41,
+    seconds=0.6,
+    new=2,
+    unreadable=(Unread(source="scans/plan.pdf", reason="the file holds no text"),),
+)
+
 READY = Health(ready=True, checks={"model": "ok", "index": "ok", "compatible": "ok"})
 STARTING = Health(ready=False, checks={"start": "the models are still being loaded"})
 
@@ -136,6 +153,7 @@ def problem(status: int, title: str, code: str, detail: str) -> Problem:
 PROBLEMS = {
     400: problem(400, "Bad Request", "invalid_question", "the question is empty"),
     404: problem(404, "Not Found", "unknown_domain", "no domain 'plants' is stored; stored: plant"),
+    408: problem(408, "Request Timeout", "upload_too_slow", "nothing came for 30 s: send the upload again"),
     413: problem(413, "Request Entity Too Large", "body_too_large", "the body is larger than this server reads"),
     415: problem(415, "Unsupported Media Type", "unsupported_media_type", "the body must be JSON"),
     500: problem(500, "Internal Server Error", "incompatible_index", "the domain was built with another embedder"),

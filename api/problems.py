@@ -17,7 +17,18 @@ from litestar.routes import HTTPRoute
 from pydantic import Field
 
 from api.logs import note_problem, request_id
-from rag.errors import BackendError, CorpusError, ModelBusy, QuestionError, RagError, UnknownDomain
+from rag.errors import (
+    BackendError,
+    CorpusError,
+    ModelBusy,
+    QuestionError,
+    RagError,
+    UnknownDocument,
+    UnknownDomain,
+    UnknownJob,
+    UploadTooLarge,
+    UploadTooSlow,
+)
 from rag.types import Value
 
 MEDIA_TYPE = "application/problem+json"
@@ -66,11 +77,17 @@ class MediaTypeRefused(HTTPException):
     status_code = 415
 
 
+class MultipartWanted(MediaTypeRefused):
+    """The body is not declared to be multipart/form-data."""
+
+
 def status_of(error: RagError) -> int:
     """The HTTP status of an error raised on purpose: 4xx the caller's, 500 the operator's, 503 may pass."""
     match error:
-        case UnknownDomain():
+        case UnknownDomain() | UnknownDocument() | UnknownJob():
             return 404
+        case UploadTooLarge() | UploadTooSlow():
+            return 413 if isinstance(error, UploadTooLarge) else 408
         case QuestionError():
             return 400
         case CorpusError():
@@ -152,6 +169,8 @@ def _http_problem(error: HTTPException, identity: str) -> Problem:
         413: "the body is larger than this server reads (setting UNDERSTUDY_SERVER__MAX_BODY_BYTES)",
         415: "the body must be JSON: send Content-Type: application/json",
     }.get(status, error.detail)
+    if isinstance(error, MultipartWanted):
+        detail = "files must come as multipart/form-data: send each as a part named 'files' with a file name"
     if status == 400 and not errors:
         detail = NO_JSON
     return _problem(status, CODES.get(status, "refused"), detail, identity, errors)

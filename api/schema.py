@@ -9,11 +9,12 @@ from __future__ import annotations
 import importlib.metadata
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from api import examples, wire
+from api.jobs import Job
 from api.problems import MEDIA_TYPE, Problem
 from api.requests import AnswerRequest, PassagesRequest
 from rag.types import (
@@ -32,12 +33,23 @@ from rag.types import (
 EVENT_TYPES = (RetrievalEvent, TokenEvent, CitationEvent, VerdictEvent, DoneEvent)
 
 REQUESTS: tuple[type[Value], ...] = (AnswerRequest, PassagesRequest)
-RESPONSES: tuple[type[Value], ...] = (Answer, Passage, DomainInfo, Health, Problem, *EVENT_TYPES)
+RESPONSES: tuple[type[Value], ...] = (Answer, Passage, DomainInfo, Job, Health, Problem, *EVENT_TYPES)
 
 ASKING = (400, 404, 413, 415, 500, 503)
 LISTING = (500, 503)
 
 Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A part of a path, or a field of a query."""
+
+    name: str
+    place: Literal["path", "query"]
+    description: str
+    example: str | int
+    schema: Json
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +64,26 @@ class Operation:
     request: Value | None
     responses: dict[int, tuple[str, Json]]
     problems: tuple[int, ...]
+    parameters: tuple[Parameter, ...] = ()
+    body: Json | None = None
+    """The content of a request that is no JSON."""
+
+
+DOMAIN = Parameter("domain", "path", "GET /v1/domains lists them", "plant", {"type": "string", "minLength": 1})
+DOCUMENT = Parameter(
+    "id", "path", "a document's id, as a citation has it", "maintenance/filters.md", {"type": "string", "minLength": 1}
+)
 
 
 def operations() -> tuple[Operation, ...]:
     """Everything that callers may ask for."""
+    from api.schema_ingestion import operations as ingestion
+
+    return (*asking(), *ingestion())
+
+
+def asking() -> tuple[Operation, ...]:
+    """What is asked of what is stored."""
     stream = b"".join(wire.to_event(event.type, at, event) for at, event in enumerate(examples.EVENTS, start=1))
     return (
         Operation(
@@ -176,6 +204,20 @@ def _operation(operation: Operation) -> Json:
         "description": operation.description,
         "responses": responses,
     }
+    if operation.parameters:
+        said["parameters"] = [
+            {
+                "name": each.name,
+                "in": each.place,
+                "required": each.place == "path",
+                "description": each.description,
+                "schema": each.schema,
+                "example": each.example,
+            }
+            for each in operation.parameters
+        ]
+    if operation.body is not None:
+        said["requestBody"] = {"required": True, "content": operation.body}
     if operation.request is not None:
         content = _json(type(operation.request).__name__, operation.request)
         said["requestBody"] = {"required": True, "content": content}

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from typing import Protocol, TypeVar
 
+from api.ingesting import Ingesting, Receiving
+from api.jobs import Job
 from api.queue import AnswerQueue, Ticket
-from rag.errors import BackendError, CorpusError, ModelBusy, RagError
+from rag.errors import BackendError, CorpusError, ModelBusy, RagError, UnknownDocument, UnknownDomain
+from rag.protocols import Embedder
 from rag.settings import Settings
-from rag.types import DomainInfo, Event, Health, Passage, Question, RetrievalMode
+from rag.types import Document, DomainInfo, Event, Health, Passage, Question, RetrievalMode
 
 T = TypeVar("T")
 
@@ -39,8 +43,17 @@ class Answering(Protocol):
         """What retrieval finds, best first."""
         ...
 
+    @property
+    def embedder(self) -> Embedder:
+        """What turns texts into vectors; the pipeline's to close."""
+        ...
+
     def domains(self) -> list[DomainInfo]:
         """Every stored domain."""
+        ...
+
+    def document(self, domain: str, document_id: str) -> Document | None:
+        """A stored document with its whole text, or None."""
         ...
 
     def health(self) -> Health:
@@ -74,6 +87,7 @@ class Service:
         self._queue = AnswerQueue(max_waiting=settings.server.max_waiting)
         self._lookups = ThreadPoolExecutor(LOOKUPS, thread_name_prefix="lookup")
         self._looking = 0
+        self._ingesting = Ingesting(settings, lambda: self._ready().embedder)
         self._pipeline: Answering | None = None
         self._failure: RagError | None = None
         self._started: asyncio.Task[None] | None = None
@@ -87,6 +101,7 @@ class Service:
         await self._queue.close()
         if self._started is not None:
             await self._started
+        await asyncio.to_thread(self._ingesting.close)
         self._lookups.shutdown(wait=False, cancel_futures=True)
         if self._pipeline is not None:
             await asyncio.to_thread(self._pipeline.close)
@@ -108,6 +123,42 @@ class Service:
         finally:
             self._looking -= 1
 
+    # --- changing what is stored ---
+
+    @asynccontextmanager
+    async def receiving(self, domain: str, length: int) -> AsyncIterator[Receiving]:
+        """A place for the files of an upload of `length` bytes (0: unknown), removed again unless it is submitted.
+
+        Raises InvalidQuestion (no domain name), UploadTooLarge, ModelBusy, StorageFull, CorpusError.
+        """
+        self._ready()
+        async with self._ingesting.receiving(domain, length) as receiving:
+            yield receiving
+
+    async def remove_document(self, domain: str, document_id: str) -> Job:
+        """The job that removes a document. Raises UnknownDomain, UnknownDocument, ModelBusy, StorageFull."""
+        if await self.look_up(lambda pipeline: pipeline.document(domain, document_id)) is None:
+            raise UnknownDocument(f"domain {domain!r} stores no document of that id; its documents can be listed")
+        return await asyncio.to_thread(self._ingesting.remove, domain, (document_id,))
+
+    async def remove_domain(self, domain: str) -> Job:
+        """The job that removes a domain with everything in it. Raises UnknownDomain, ModelBusy, StorageFull."""
+        if domain not in {info.name for info in await self.look_up(lambda pipeline: pipeline.domains())}:
+            raise UnknownDomain(f"there is no domain {domain!r}; GET /v1/domains lists them")
+        return await asyncio.to_thread(self._ingesting.remove, domain, None)
+
+    def job(self, job_id: str) -> Job:
+        """A job as it is now. Raises UnknownJob."""
+        return self._ingesting.queue.get(job_id)
+
+    def jobs(self) -> list[Job]:
+        """Every job that is not forgotten, newest first."""
+        return self._ingesting.queue.all()
+
+    async def cancel_job(self, job_id: str) -> Job:
+        """Ask for a job to stop; what has ended stays as it is. Raises UnknownJob."""
+        return await asyncio.to_thread(self._ingesting.queue.cancel, job_id)
+
     async def health(self) -> Health:
         """Whether questions can be answered now; answers at once while the pipeline is built."""
         try:
@@ -126,6 +177,7 @@ class Service:
     async def _start(self, on_built: Callable[[RagError | None], None]) -> None:
         try:
             self._pipeline = await asyncio.to_thread(self._build, self._settings)
+            await asyncio.to_thread(self._ingesting.start)
         except RagError as error:
             self._failure = error
         except Exception:

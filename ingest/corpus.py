@@ -196,6 +196,17 @@ def open_corpus(path: Path, *, mapping: RowMapping | None = None) -> Corpus:
     return Corpus(root=path, files=files, mapping=mapping, skipped=skipped)
 
 
+def folder_of_files(root: Path) -> Corpus:
+    """Every file below a folder as a document by its path, whatever the folder's files are called."""
+    files, skipped = _walk(root)
+    return Corpus(root=root, files=files, skipped=skipped)
+
+
+def readable_suffixes() -> frozenset[str]:
+    """Of the files that this project reads itself."""
+    return frozenset((*readers.READERS, *rows.SUFFIXES))
+
+
 def _walk(root: Path) -> tuple[tuple[str, ...], tuple[Unreadable, ...]]:
     """Relative paths of the files below a folder, sorted; hidden ones left out, links that lead out refused."""
     files: list[str] = []

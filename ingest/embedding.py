@@ -6,6 +6,7 @@ chunk whose embedded text is the same to the letter. Knows no corpus and no gene
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -19,6 +20,12 @@ from rag.types import Chunk, Document, point_id, sha256_text
 
 CALL_CHUNKS = 256
 """Chunks of one call of the embedder: some seconds of progress."""
+
+GENTLE_SECONDS = 0.05
+"""Aimed length of a call where questions wait for the same embedder."""
+
+GENTLE_PAUSE = 0.002
+"""Between such calls: a lock that is taken again at once is not given to who waits for it."""
 
 RECIPE = "title-heading-text-1"
 """How a chunk becomes the text that is embedded and indexed."""
@@ -51,9 +58,13 @@ def embed(
     store: DocumentStore,
     index: Index,
     touched: AbstractSet[str] = frozenset(),
+    gentle: bool = False,
     tell: Callable[[int], None] | None = None,
 ) -> Embedded:
-    """Chunks with their vectors; `tell` hears how many each call embedded. `touched`: documents that are no donors."""
+    """Chunks with their vectors; `tell` hears how many each call embedded.
+
+    touched: documents that are no donors. gentle: in short calls, because others wait for the embedder too.
+    """
     texts = [embedded_text(ready.document, chunk) for ready in group for chunk in ready.chunks]
     vectors = np.empty((len(texts), embedder.dimensions), np.float32)
     donors = {ready.donor for ready in group if ready.donor} - touched
@@ -65,9 +76,16 @@ def embed(
         else:
             vectors[row] = known
     missing.sort(key=lambda row: len(texts[row]))  # like lengths in one call: less padding
-    for first in range(0, len(missing), CALL_CHUNKS):
-        rows = missing[first : first + CALL_CHUNKS]
+    first, size = 0, 1 if gentle else CALL_CHUNKS
+    while first < len(missing):
+        rows = missing[first : first + size]
+        begin = time.monotonic()
         vectors[rows] = embedder.embed([texts[row] for row in rows])
+        first += len(rows)
+        if gentle:
+            each = (time.monotonic() - begin) / len(rows)
+            size = max(1, min(CALL_CHUNKS, 2 * size, int(GENTLE_SECONDS / max(each, 1e-6))))
+            time.sleep(GENTLE_PAUSE)
         if tell is not None:
             tell(len(rows))
     out: list[list[IndexedChunk]] = []

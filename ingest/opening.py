@@ -22,8 +22,12 @@ def open_target(
     fields: Mapping[str, FieldType] | None = None,
     title: str = "",
     language: str = "",
+    gentle: bool = False,
 ) -> Target:
-    """The domain, whose only writer this is until it is closed. Raises what Target raises."""
+    """The domain, whose only writer this is until it is closed. Raises what Target raises.
+
+    gentle: for a process that answers from the same embedder meanwhile.
+    """
     catalog = open_catalog(settings)
 
     def drop(generation: Generation) -> None:
@@ -44,6 +48,7 @@ def open_target(
         fields=fields,
         title=title,
         language=language,
+        gentle=gentle,
         copy_index=lambda old, new: copy_index(settings, old, new),
         drop_index=drop,
         tidy=tidy,

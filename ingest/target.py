@@ -48,17 +48,19 @@ class Target:
         fields: Mapping[str, FieldType] | None = None,
         title: str = "",
         language: str = "",
+        gentle: bool = False,
         copy_index: CopyIndex = copy_shard,
         drop_index: Callable[[Generation], None] = lambda _: None,
         tidy: Tidy = lambda _: None,
     ) -> None:
         """Open a domain, or prepare a new one where `create` says so: it is there once something was promoted.
 
-        Raises IndexLocked (another writer), UnknownDomain, IncompatibleIndex and the store's errors.
+        gentle: in a process that answers meanwhile. Raises IndexLocked (another writer), UnknownDomain,
+        IncompatibleIndex and the store's errors.
         """
         self.embedder = embedder
         self._catalog, self._open_index, self._copy_index = catalog, open_index, copy_index
-        self._drop_index, self._tidy = drop_index, tidy
+        self._drop_index, self._tidy, self._gentle = drop_index, tidy, gentle
         self._index: Index | None = None
         self._store: DocumentStore | None = None
         self._changing, self._purpose = False, ""
@@ -212,6 +214,7 @@ class Target:
             store=self.store,
             index=self.index,
             touched=self._touched,
+            gentle=self._gentle,
             tell=tell,
         )
         self._touched.update(ready.document.id for ready in group)

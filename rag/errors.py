@@ -3,7 +3,12 @@
 RagError
 ├── QuestionError          the caller can fix it
 │   ├── InvalidQuestion        empty, too long, or a filter that does not fit the domain
-│   └── UnknownDomain          no domain of that name is stored
+│   ├── UnknownDomain          no domain of that name is stored
+│   ├── UnknownDocument        the domain stores no document of that id
+│   ├── UnknownJob             there is no such ingestion job
+│   └── InvalidUpload          no files, names that are none, or formats that no reader reads
+│       ├── UploadTooLarge         beyond the bytes or files that are taken
+│       └── UploadTooSlow          its bytes stopped coming
 ├── CorpusError            the operator can fix it
 │   ├── UnreadableDocument     a file that no reader can turn into text
 │   ├── InvalidCorpus          corpus.toml, a field mapping or a path that makes no sense
@@ -49,6 +54,36 @@ class UnknownDomain(QuestionError):
     """No domain of that name is stored."""
 
     code = "unknown_domain"
+
+
+class UnknownDocument(QuestionError):
+    """The domain stores no document of that id."""
+
+    code = "unknown_document"
+
+
+class UnknownJob(QuestionError):
+    """There is no ingestion job of that id, or it was forgotten since."""
+
+    code = "unknown_job"
+
+
+class InvalidUpload(QuestionError):
+    """No files, a name that is none, or a format that no reader reads."""
+
+    code = "invalid_upload"
+
+
+class UploadTooLarge(InvalidUpload):
+    """More bytes or files than are taken at once."""
+
+    code = "upload_too_large"
+
+
+class UploadTooSlow(InvalidUpload):
+    """The bytes of an upload stopped coming."""
+
+    code = "upload_too_slow"
 
 
 class CorpusError(RagError):

@@ -15,6 +15,7 @@ from rag.types import (
     Answer,
     Citation,
     CitationEvent,
+    Document,
     DomainInfo,
     DoneEvent,
     Event,
@@ -30,6 +31,7 @@ from rag.types import (
     VerdictEvent,
     sha256_text,
 )
+from tests.fakes.embedder import HashedWords
 
 TEXT = "The pump of line 4 is greased every 200 hours. Its filter is changed each Monday."
 QUOTE = "The pump of line 4 is greased every 200 hours."
@@ -46,6 +48,7 @@ class FakePipeline:
         self.finished: list[str] = []
         self.cancelled = threading.Event()
         self.closed = threading.Event()
+        self.embedder = HashedWords()
 
     def stream(self, question: Question, *, cancelled: Callable[[], bool] | None = None) -> Iterator[Event]:
         self.started.append(question.text)
@@ -77,6 +80,13 @@ class FakePipeline:
     def passages(self, question: Question, *, mode: RetrievalMode | None = None) -> list[Passage]:
         self._check(question)
         return [passage()]
+
+    def document(self, domain: str, document_id: str) -> Document | None:
+        if domain != "plant":
+            raise UnknownDomain(f"no domain {domain!r} is stored; stored: plant")
+        if document_id != "pumps.md":
+            return None
+        return Document(id="pumps.md", title="Pumps", text=TEXT, file_sha256="0" * 64, source="pumps.md")
 
     def domains(self) -> list[DomainInfo]:
         return [
