@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from typing import TYPE_CHECKING, Literal
 
 from api.job_queue import JobQueue, Tell
@@ -120,17 +120,18 @@ class Ingesting:
     def _ingest(self, job: Job, tell: Tell) -> Job:
         from ingest.corpus import folder_of_files
         from ingest.opening import open_target
+        from ingest.reading_process import ReadingProcess
         from ingest.run import apply
 
         def progress(state: Progress) -> None:
             tell(job.model_copy(update={"documents": state.documents, "total": state.total, "chunks": state.chunks}))
 
-        corpus = folder_of_files(self._store.files_of(job))
-        target = open_target(self._settings, job.domain, self._embedder(), create=True, gentle=True)
-        try:
-            done = apply(corpus, target, progress=progress)
-        finally:
-            target.close()
+        limits = self._settings.uploads
+        with (
+            closing(ReadingProcess(seconds=limits.file_seconds, megabytes=limits.file_megabytes)) as reading,
+            closing(open_target(self._settings, job.domain, self._embedder(), create=True, gentle=True)) as target,
+        ):
+            done = apply(folder_of_files(self._store.files_of(job), reading.read), target, progress=progress)
         looked = done.new + done.changed + done.unchanged + len(done.unreadable)
         return job.model_copy(
             update={
@@ -149,10 +150,8 @@ class Ingesting:
         from ingest.removal import remove
 
         target = open_target(self._settings, record.job.domain, self._embedder(), create=False, gentle=True)
-        try:
+        with closing(target):
             done = remove(target, record.documents)
-        finally:
-            target.close()
         count = len(record.documents)
         return record.job.model_copy(
             update={"documents": count, "total": count, "removed": done.documents, "chunks": done.chunks}

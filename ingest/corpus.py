@@ -88,6 +88,8 @@ class Corpus:
     declaration: Declaration = field(default_factory=Declaration)
     mapping: RowMapping | None = None
     skipped: tuple[Unreadable, ...] = field(default=())
+    read: Callable[[readers.Reader, Path], readers.Extracted] = readers.Reader.read
+    """How a file is read; rows are read here, line by line."""
 
     def documents(self) -> Iterator[Found | Unreadable]:
         """Every document or the reason why there is none, file by file in order of path; nothing is held."""
@@ -131,7 +133,7 @@ class Corpus:
         declared = dict(self.declaration.metadata.get(name, {}))
 
         def read() -> Document:
-            text = reader.read(path)
+            text = self.read(reader, path)
             return Document(
                 id=name,
                 title=text.title or Path(name).stem,
@@ -196,10 +198,10 @@ def open_corpus(path: Path, *, mapping: RowMapping | None = None) -> Corpus:
     return Corpus(root=path, files=files, mapping=mapping, skipped=skipped)
 
 
-def folder_of_files(root: Path) -> Corpus:
+def folder_of_files(root: Path, read: Callable[[readers.Reader, Path], readers.Extracted]) -> Corpus:
     """Every file below a folder as a document by its path, whatever the folder's files are called."""
     files, skipped = _walk(root)
-    return Corpus(root=root, files=files, skipped=skipped)
+    return Corpus(root=root, files=files, skipped=skipped, read=read)
 
 
 def readable_suffixes() -> frozenset[str]:

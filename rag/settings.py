@@ -172,6 +172,8 @@ class UploadsSettings(Section):
     max_receiving: int = Field(4, ge=1, description="uploads that are received at once; beyond it 503")
     idle_seconds: float = Field(30.0, gt=0, description="an upload whose bytes stop for so long gets 408")
     job_seconds: float = Field(3600.0, gt=0, description="a job that takes longer fails, and changes nothing")
+    file_seconds: float = Field(60.0, gt=0, description="a file that takes longer to read is unreadable")
+    file_megabytes: int = Field(2048, ge=256, description="a file that needs more memory to read is unreadable")
     keep_jobs: int = Field(200, ge=1, description="finished jobs whose result can still be asked for")
 
 
