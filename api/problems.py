@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 from http import HTTPStatus
 from typing import Any
 
@@ -153,9 +154,21 @@ def _methods(request: Request[Any, Any, Any]) -> set[str]:
     return {
         method
         for route in request.app.routes
-        if isinstance(route, HTTPRoute) and route.path == path
+        if isinstance(route, HTTPRoute) and _fits(route.path, path)
         for method in route.methods
     }
+
+
+def _fits(route: str, path: str) -> bool:
+    """Whether a path is one of those that a route like `/v1/jobs/{id:str}` stands for."""
+    parts = re.split(r"(\{\w+:\w+\})", route)
+    return re.fullmatch("".join(_pattern(part) for part in parts), path) is not None
+
+
+def _pattern(part: str) -> str:
+    if not part.startswith("{"):
+        return re.escape(part)
+    return ".+" if part.endswith(":path}") else "[^/]+"
 
 
 def _http_problem(error: HTTPException, identity: str) -> Problem:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ingest.cli_generations import generations, rollback
+from ingest.cli_generations import generations, rebuild, rollback
 from ingest.console import bar, print_json, print_table, refusals
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Bring documents into a domain, look at them, take them out.", no_args_is_help=True)
 app.command()(generations)
 app.command()(rollback)
+app.command()(rebuild)
 
 Domain = Annotated[str, typer.Option("--domain", "-d", help="The domain: a collection of documents asked together.")]
 SHOWN = 20

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
-from ingest.console import print_json, print_table, refusals
+from ingest.console import bar, print_json, print_table, refusals
 
 Domain = Annotated[str, typer.Option("--domain", "-d", help="The domain.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
@@ -55,3 +57,31 @@ def rollback(
     else:
         undo = f"`understudy ingest rollback --domain {domain} --to {left}` undoes it"
         typer.echo(f"{domain}: {result['to']} is live; {undo}")
+
+
+def rebuild(domain: Domain, as_json: Json = False) -> None:
+    """Split and embed a domain's stored texts anew, for a changed embedder or chunker; the old generation is kept.
+
+    A service with the old settings is told to be started again when it asks for the domain next.
+    """
+    from ingest.opening import open_target
+    from ingest.rebuilding import rebuild as run_rebuild
+    from rag.build import open_catalog, open_embedder
+    from rag.settings import load
+
+    with refusals():
+        settings = load()
+        live = open_catalog(settings).live(domain)
+        with (
+            closing(open_embedder(settings)) as embedder,
+            closing(open_target(settings, domain, embedder, create=False, afresh=True)) as target,
+            bar(f"rebuild {domain}", silent=as_json) as progress,
+        ):
+            done = run_rebuild(target, live, progress=progress)
+    if as_json:
+        print_json(asdict(done))
+    else:
+        typer.echo(
+            f"{domain}: {done.changed} documents, {done.chunks} chunks embedded in {done.seconds:.1f} s; "
+            f"{done.generation} is live, `understudy ingest rollback --domain {domain}` goes back"
+        )

@@ -23,10 +23,11 @@ def open_target(
     title: str = "",
     language: str = "",
     gentle: bool = False,
+    afresh: bool = False,
 ) -> Target:
     """The domain, whose only writer this is until it is closed. Raises what Target raises.
 
-    gentle: for a process that answers from the same embedder meanwhile.
+    gentle: for a process that answers from the same embedder meanwhile. afresh: to write everything again.
     """
     catalog = open_catalog(settings)
 
@@ -49,6 +50,7 @@ def open_target(
         title=title,
         language=language,
         gentle=gentle,
+        afresh=afresh,
         copy_index=lambda old, new: copy_index(settings, old, new),
         drop_index=drop,
         tidy=tidy,

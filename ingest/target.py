@@ -49,13 +49,15 @@ class Target:
         title: str = "",
         language: str = "",
         gentle: bool = False,
+        afresh: bool = False,
         copy_index: CopyIndex = copy_shard,
         drop_index: Callable[[Generation], None] = lambda _: None,
         tidy: Tidy = lambda _: None,
     ) -> None:
         """Open a domain, or prepare a new one where `create` says so: it is there once something was promoted.
 
-        gentle: in a process that answers meanwhile. Raises IndexLocked (another writer), UnknownDomain,
+        gentle: in a process that answers meanwhile. afresh: whatever the live generation was built with, the side
+        generation begins empty, with today's embedder and chunker. Raises IndexLocked (another writer), UnknownDomain,
         IncompatibleIndex and the store's errors.
         """
         self.embedder = embedder
@@ -63,12 +65,13 @@ class Target:
         self._drop_index, self._tidy, self._gentle = drop_index, tidy, gentle
         self._index: Index | None = None
         self._store: DocumentStore | None = None
-        self._changing, self._purpose = False, ""
+        self._changing, self._purpose, self._afresh = False, "", afresh
         self._touched: set[str] = set()
         self._lock = WriterLock(catalog.data_directory, domain)
         try:
             self._live = self._find_live(domain, create=create)
-            if self._live is None:
+            live = self._live.manifest if self._live else None
+            if live is None or afresh:
                 self.manifest = new_manifest(
                     domain=domain,
                     generation=catalog.next_generation(domain),
@@ -78,15 +81,13 @@ class Target:
                     weights_sha256=embedder.weights_sha256,
                     dimensions=embedder.dimensions,
                     chunker_fingerprint=splitting.FINGERPRINT,
-                    fields=fields or {},
-                    title=title,
-                    language=language,
+                    fields={**(live.fields if live else {}), **(fields or {})},
+                    title=live.title if live else title,
+                    language=live.language if live else language,
                 )
-                self.generation: Generation | None = None
             else:
-                live = self._live.manifest
                 self.manifest = live.model_copy(update={"fields": {**live.fields, **(fields or {})}})
-                self.generation = self._live
+            self.generation: Generation | None = self._live
         except RagError:
             self._lock.release()
             raise
@@ -128,7 +129,7 @@ class Target:
         begun = Unfinished(base=base, purpose=self._purpose)
         side = self._catalog.create(manifest, begun)
         try:
-            if self._live is not None:
+            if self._live is not None and not self._afresh:
                 self._copy_index(self._live, side)
                 self.store.copy_to(side.documents_path)
             self._catalog.mark(side, begun.model_copy(update={"filled": True}))
@@ -281,6 +282,8 @@ class Target:
             if not create:
                 raise
             return None
+        if self._afresh:
+            return live
         check_compatible(
             live.manifest,
             embedder=self.embedder.name,

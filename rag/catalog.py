@@ -245,7 +245,7 @@ def check_compatible(
     manifest: Manifest, *, embedder: str, embedder_fingerprint: str, chunker_fingerprint: str | None
 ) -> None:
     """Raise IncompatibleIndex when the generation was built with another embedder, or (if given) chunker."""
-    rebuild = f"`understudy ingest delete --domain {manifest.domain} --all`, then ingest again"
+    rebuild = f"`understudy ingest rebuild --domain {manifest.domain}` embeds its stored texts anew"
     if manifest.embedder_fingerprint != embedder_fingerprint:
         raise IncompatibleIndex(
             f"domain {manifest.domain!r} was built with embedder {manifest.embedder!r} "

@@ -2,8 +2,8 @@
 
 import sqlite3
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,13 +13,15 @@ from ingest.comparison import Comparison
 from ingest.corpus import open_corpus
 from ingest.generations import previous, stored, tidy
 from ingest.plan import plan
+from ingest.rebuilding import rebuild
 from ingest.removal import matching, remove
 from ingest.run import Progress, apply
 from ingest.target import Target, verify
 from rag.catalog import Catalog, Generation
-from rag.errors import Cancelled, CorpusError, StorageFull
+from rag.errors import Cancelled, CorpusError, IncompatibleIndex, IndexUnavailable, StorageFull
 from rag.folder_copy import copy_shard
 from rag.open_domains import OpenDomains
+from rag.protocols import Vectors
 from rag.types import Question
 from tests.fakes.domains import DIMENSIONS, open_edge, open_pipeline
 from tests.fakes.embedder import HashedWords
@@ -247,6 +249,45 @@ def test_index_and_documents_that_disagree_are_never_made_live(tmp_path: Path) -
         target.index.delete_documents(["pump-1.md"])
         with pytest.raises(CorpusError, match="2 chunks in its index and 3 in its documents"):
             target.promote()
+    assert documents(data) == sorted(PUMPS)
+
+
+def test_a_rebuild_embeds_the_stored_texts_anew_without_their_source_and_can_be_undone(tmp_path: Path) -> None:
+    data, source = tmp_path / "data", write(tmp_path / "docs", PUMPS)
+    catalog = Catalog(data)
+    ingest(data, source)
+    other = HashedWords(dimensions=64, name="other")
+    with pytest.raises(IncompatibleIndex, match="understudy ingest rebuild --domain plant"):
+        ingest(data, source, embedder=other)
+
+    def afresh(embedder: HashedWords) -> Target:
+        return Target(
+            "plant",
+            catalog=catalog,
+            embedder=embedder,
+            open_index=open_edge,
+            backend="edge",
+            create=False,
+            afresh=True,
+        )
+
+    class Failing(HashedWords):
+        def embed(self, texts: Sequence[str]) -> Vectors:
+            raise IndexUnavailable("gone")
+
+    with closing(afresh(Failing(dimensions=64, name="other"))) as target, pytest.raises(IndexUnavailable):
+        rebuild(target, catalog.live("plant"))
+    assert documents(data) == sorted(PUMPS)
+    for path in source.iterdir():
+        path.unlink()
+    with closing(afresh(other)) as target:
+        done = rebuild(target, catalog.live("plant"))
+        assert verify(target) == []
+    assert (done.generation, done.changed, done.chunks) == ("g000002", 3, 3)
+    assert len(other.embedded) == 3
+    write(source, PUMPS)
+    assert ingest(data, source, embedder=other) == "g000002"
+    catalog.promote(previous(catalog, "plant"))
     assert documents(data) == sorted(PUMPS)
 
 
