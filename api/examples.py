@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from api.jobs import Job, JobState, Unread
 from api.problems import Problem
 from api.requests import AnswerRequest, PassagesRequest
+from rag.errors import UnknownDomain
 from rag.types import (
     Answer,
     Citation,
@@ -152,10 +153,15 @@ def problem(status: int, title: str, code: str, detail: str) -> Problem:
 
 PROBLEMS = {
     400: problem(400, "Bad Request", "invalid_question", "the question is empty"),
-    404: problem(404, "Not Found", "unknown_domain", "no domain 'plants' is stored; stored: plant"),
+    401: problem(401, "Unauthorized", "not_authenticated", "this key is expired: ask the operator for another"),
+    403: problem(403, "Forbidden", "not_allowed", "this needs a key of scope read; this one has ingest"),
+    404: problem(404, "Not Found", "unknown_domain", str(UnknownDomain.named("plants"))),
     408: problem(408, "Request Timeout", "upload_too_slow", "nothing came for 30 s: send the upload again"),
     413: problem(413, "Request Entity Too Large", "body_too_large", "the body is larger than this server reads"),
     415: problem(415, "Unsupported Media Type", "unsupported_media_type", "the body must be JSON"),
+    429: problem(
+        429, "Too Many Requests", "too_many_requests", "this key may ask 600 times a minute: try again in 3 s"
+    ),
     500: problem(500, "Internal Server Error", "incompatible_index", "the domain was built with another embedder"),
     503: problem(503, "Service Unavailable", "model_busy", "32 questions wait already: try again in 30 s"),
 }

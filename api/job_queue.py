@@ -205,7 +205,7 @@ class JobQueue:
     def _known(self, job_id: str) -> Record:
         record = self._records.get(job_id)
         if record is None:
-            raise UnknownJob("there is no such job; GET /v1/jobs lists them, and forgets the oldest that have ended")
+            raise UnknownJob
         return record
 
 

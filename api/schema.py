@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from api import examples, wire
+from api import examples, security, wire
 from api.jobs import Job
 from api.problems import MEDIA_TYPE, Problem
 from api.requests import AnswerRequest, PassagesRequest
@@ -37,6 +37,7 @@ RESPONSES: tuple[type[Value], ...] = (Answer, Passage, DomainInfo, Job, Health, 
 
 ASKING = (400, 404, 413, 415, 500, 503)
 LISTING = (500, 503)
+METRICS = "# HELP understudy_ready Whether questions can be answered now.\n# TYPE understudy_ready gauge\n"
 
 Json = dict[str, Any]
 
@@ -124,7 +125,7 @@ def asking() -> tuple[Operation, ...]:
             "/v1/domains",
             "listDomains",
             "List the stored domains",
-            "Every stored domain, and whether it can be asked now.",
+            "Every stored domain that the key opens, and whether it can be asked now.",
             None,
             {200: ("Domains, by name", _json_list("DomainInfo", examples.DOMAIN))},
             LISTING,
@@ -144,12 +145,22 @@ def asking() -> tuple[Operation, ...]:
             "/health/ready",
             "ready",
             "Whether questions can be answered",
-            "Model, index and compatibility of every stored domain.",
+            "Model, index and compatibility of every stored domain; in words for a key over all domains only.",
             None,
             {
                 200: ("Questions are taken", _json("Health", examples.READY)),
                 503: ("What stands in the way, by check", _json("Health", examples.STARTING)),
             },
+            (500,),
+        ),
+        Operation(
+            "get",
+            "/metrics",
+            "metrics",
+            "Metrics for Prometheus",
+            "Everything that is counted and timed (docs/operations.md). No label is a domain, a key or a text.",
+            None,
+            {200: ("Prometheus's text format", {"text/plain": {"schema": {"type": "string"}, "example": METRICS}})},
             (500,),
         ),
     )
@@ -183,25 +194,26 @@ def document() -> Json:
         },
         "servers": [{"url": "/"}],
         "paths": paths,
-        "components": {"schemas": dict(sorted(schemas.items()))},
+        "components": {"schemas": dict(sorted(schemas.items())), "securitySchemes": security.SCHEMES},
     }
 
 
 def _operation(operation: Operation) -> Json:
+    scope = security.scope_of(operation.method, operation.path)
     responses: Json = {
         str(status): {"description": description, "content": content}
         for status, (description, content) in operation.responses.items()
     }
-    for status in operation.problems:
+    for status in sorted({*operation.problems, *security.refusals(scope)}):
         example = examples.PROBLEMS[status]
         responses[str(status)] = {"description": example.title, "content": _problem(example)}
-        if status == 503:
-            wait = {"description": "seconds to wait before another try", "schema": {"type": "integer", "minimum": 1}}
-            responses[str(status)]["headers"] = {"Retry-After": wait}
+        if status in security.HEADERS:
+            responses[str(status)]["headers"] = security.HEADERS[status]
     said: Json = {
         "operationId": operation.name,
         "summary": operation.summary,
-        "description": operation.description,
+        "description": security.described(operation.description, scope),
+        "security": security.requirement(scope),
         "responses": responses,
     }
     if operation.parameters:

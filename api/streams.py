@@ -15,7 +15,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from api import wire
 from api.logs import note_problem, request_id
 from api.problems import describe
-from api.queue import Ticket
+from api.queue import Results
 from rag.types import Event
 
 HEARTBEAT_SECONDS = 10.0
@@ -45,7 +45,7 @@ async def unless_gone(work: Awaitable[Any], receive: Receive, leave: Callable[[]
         watch.cancel()
 
 
-async def begin(ticket: Ticket[Event], receive: Receive, *, heartbeat: float = HEARTBEAT_SECONDS) -> ASGIApp:
+async def begin(ticket: Results[Event], receive: Receive, *, heartbeat: float = HEARTBEAT_SECONDS) -> ASGIApp:
     """Wait for the first event, and give the response that sends it and all that follow.
 
     Raises what the ticket raises before its first event, so that it is told as a plain problem.

@@ -219,6 +219,8 @@ def open_model(settings: Settings) -> LanguageModel:
         threads=threads,
         gpu_layers=settings.model.gpu_layers,
         max_waiting=settings.model.max_waiting,
+        parallel=settings.model.parallel,
+        memory_tokens=settings.model.memory_tokens,
         fingerprint=hashlib.sha256("\x1f".join(parts).encode()).hexdigest(),
         licence=file.licence,
         weights_format=weights.format,

@@ -110,9 +110,7 @@ class Catalog:
         try:
             name = (folder / "current").read_text("utf-8").strip()
         except FileNotFoundError:
-            raise UnknownDomain(
-                f"there is no domain {domain!r}; `understudy ingest apply PATH --domain {domain}` makes it"
-            ) from None
+            raise UnknownDomain.named(domain) from None
         try:
             return self.open(domain, name)
         except CorpusError:
@@ -290,10 +288,14 @@ def new_manifest(
     )
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a small file so that a crash leaves the old or the new content, on disk when this returns."""
+def write_atomically(path: Path, text: str, *, mode: int = 0o666) -> None:
+    """Write a small file so that a crash leaves the old or the new content, on disk when this returns.
+
+    mode: the file's permissions, less the process's mask; it never stands there with wider ones.
+    """
     temporary = path.with_name(path.name + ".new")
-    with temporary.open("w", encoding="utf-8") as handle:
+    temporary.unlink(missing_ok=True)  # left by a crash, with permissions of its own
+    with open(temporary, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, mode)) as handle:
         handle.write(text)
         handle.flush()
         os.fsync(handle.fileno())

@@ -5,7 +5,7 @@ Streamed tokens are provisional; the closing event carries the checked answer, w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 
 from rag import calibration, filters
@@ -25,9 +25,11 @@ from rag.types import (
     Document,
     DomainInfo,
     DoneEvent,
+    EngineStatistics,
     Event,
     Filter,
     Health,
+    ModelCard,
     Passage,
     Piece,
     Question,
@@ -42,6 +44,9 @@ ABSTAINED = "The documents do not answer this question."
 """The text of an answer that abstains; the closest passages stand beside it."""
 
 UNSURE = "what the passages say is too unsure an answer"
+
+UNVERIFIED = "its words do not stand in the stored text"
+"""A document that was ingested anew while its passages were read."""
 
 
 class Pipeline:
@@ -69,6 +74,11 @@ class Pipeline:
     def model(self) -> LanguageModel:
         """The language model, for a caller that asks it without retrieval; it stays the pipeline's to close."""
         return self._model
+
+    @property
+    def card(self) -> ModelCard:
+        """What answers. Waits for loading; raises ModelUnavailable."""
+        return self._model.card
 
     @property
     def embedder(self) -> Embedder:
@@ -119,10 +129,12 @@ class Pipeline:
             )
         confidence, least, warning = self._confidence(domain, outcome)
         enough = confidence is None or confidence >= least
-        citations = tuple(self._verified(domain, outcome.verdict.citations)) if enough else ()
+        proposed = outcome.verdict.citations if enough else ()
+        citations = tuple(self._verified(domain, proposed))
         text = outcome.verdict.text if citations else ""
         language = detect(question.text)
-        reason = "" if text else _reason(outcome.verdict.reason if enough else UNSURE, language)
+        why = (outcome.verdict.reason or UNVERIFIED) if enough else UNSURE
+        reason = "" if text else _reason(why, language)
         clock.lap("check")
         for citation in citations:
             yield CitationEvent(citation=citation)
@@ -142,6 +154,7 @@ class Pipeline:
             generation=domain.generation.manifest.generation,
             draft=outcome.draft,
             signals={name: round(value, 6) for name, value in outcome.signals.items()},
+            citations_dropped=len(proposed) - len(citations),
         )
         yield DoneEvent(
             answer=Answer(
@@ -176,11 +189,16 @@ class Pipeline:
         """A stored document with its whole text, or None."""
         return self._domains.get(domain).documents.get(document_id)
 
+    def generation(self, domain: str) -> str:
+        """What no two live generations share, also where a domain was deleted and made anew. Raises UnknownDomain."""
+        manifest = self._catalog.live(domain).manifest
+        return f"{manifest.generation} {manifest.created.isoformat()}"
+
     # --- telling ---
 
-    def domains(self) -> list[DomainInfo]:
-        """Every stored domain, and whether it can be asked now."""
-        return [self._info(name) for name in self._catalog.domains()]
+    def domains(self, *, among: Collection[str] | None = None) -> list[DomainInfo]:
+        """Every stored domain, or those among some names, and whether it can be asked now."""
+        return [self._info(name) for name in self._catalog.domains() if among is None or name in among]
 
     def health(self) -> Health:
         """Whether questions can be answered now: the model is up and every domain opens and fits."""
@@ -193,6 +211,10 @@ class Pipeline:
             if info.problem:
                 checks["index" if info.compatible else "compatible"] = info.problem
         return Health(ready=all(state == "ok" for state in checks.values()), checks=checks)
+
+    def statistics(self) -> EngineStatistics | None:
+        """What the model's engine does and has done; None where it is not ours to see."""
+        return self._model.statistics()
 
     def close(self) -> None:
         """Release every domain, the embedder and the model."""

@@ -13,7 +13,19 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from rag.types import Chunk, Filter, Likelihood, Message, ModelCard, Passage, Piece, Prompt, RetrievalMode, Span
+from rag.types import (
+    Chunk,
+    EngineStatistics,
+    Filter,
+    Likelihood,
+    Message,
+    ModelCard,
+    Passage,
+    Piece,
+    Prompt,
+    RetrievalMode,
+    Span,
+)
 
 Vectors = npt.NDArray[np.float32]
 """(n, d) float32, rows of unit length."""
@@ -182,6 +194,10 @@ class LanguageModel(Protocol):
         All texts are searched at once; of the prompt's limits `max_tokens` and the deadline count. Empty where no
         text has a word. Raises what `score` raises.
         """
+        ...
+
+    def statistics(self) -> EngineStatistics | None:
+        """What the engine does and has done, told at once; None where it is not ours to see, as of a remote model."""
         ...
 
     def close(self) -> None:

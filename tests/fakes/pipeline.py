@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from rag.errors import Cancelled, EngineDied, InvalidQuestion, UnknownDomain
 from rag.types import (
@@ -18,9 +18,11 @@ from rag.types import (
     Document,
     DomainInfo,
     DoneEvent,
+    EngineStatistics,
     Event,
     FieldType,
     Health,
+    ModelCard,
     Passage,
     Question,
     RetrievalEvent,
@@ -56,7 +58,7 @@ class FakePipeline:
         if "early" in question.text:
             raise EngineDied("the engine ended while it read this question: ask again")
         if "broken" in question.text:
-            raise ZeroDivisionError("the secret internals")
+            raise ZeroDivisionError(f"the secret internals of {question.text}")
         yield RetrievalEvent(standalone_question=question.text, passages=(passage(),))
         if "late" in question.text:
             raise EngineDied("the engine ended while it worked on this question: ask again")
@@ -88,7 +90,9 @@ class FakePipeline:
             return None
         return Document(id="pumps.md", title="Pumps", text=TEXT, file_sha256="0" * 64, source="pumps.md")
 
-    def domains(self) -> list[DomainInfo]:
+    def domains(self, *, among: Collection[str] | None = None) -> list[DomainInfo]:
+        if among is not None and "plant" not in among:
+            return []
         return [
             DomainInfo(
                 name="plant",
@@ -104,8 +108,19 @@ class FakePipeline:
             )
         ]
 
+    def generation(self, domain: str) -> str:
+        self._check(Question(text="x", domain=domain))
+        return "g1"
+
     def health(self) -> Health:
         return Health(ready=True, checks={"model": "ok", "index": "ok", "compatible": "ok"})
+
+    @property
+    def card(self) -> ModelCard:
+        return ModelCard(name="fake", fingerprint="fake-1", context_tokens=512, device="cpu", weights_format="F32")
+
+    def statistics(self) -> EngineStatistics | None:
+        return EngineStatistics(running=len(self.started) - len(self.finished), generated_tokens=3 * len(self.finished))
 
     def close(self) -> None:
         self.closed.set()
@@ -114,7 +129,7 @@ class FakePipeline:
         if not question.text.strip():
             raise InvalidQuestion("the question is empty")
         if question.domain != "plant":
-            raise UnknownDomain(f"no domain {question.domain!r} is stored; stored: plant")
+            raise UnknownDomain.named(question.domain)
 
 
 def passage() -> Passage:

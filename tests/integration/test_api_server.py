@@ -74,7 +74,9 @@ def raw_request(url: str, path: str, body: dict[str, str]) -> socket.socket:
     """A connection on which a question was asked, for callers who hang up."""
     connection = connect(url)
     content = json.dumps(body).encode()
-    head = f"POST {path} HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\nContent-Length: {len(content)}"
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(content)}"
+    )
     connection.sendall(head.encode() + b"\r\n\r\n" + content)
     return connection
 
@@ -200,7 +202,7 @@ def test_live_answers_while_the_models_load_and_ready_says_what_it_waits_for() -
         assert until(lambda: ready(url))
 
 
-POST = b"POST /v1/passages HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\n"
+POST = b"POST /v1/passages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
 
 @pytest.mark.parametrize(
@@ -209,7 +211,7 @@ POST = b"POST /v1/passages HTTP/1.1\r\nHost: here\r\nContent-Type: application/j
         b"\x16\x03\x01 hello\r\n\r\n",
         b"GET / HTTP/9\r\n\r\n",
         b"GET /health/live HTTP/1.1\r\n\r\n",
-        b"GET /\xe4 HTTP/1.1\r\nHost: here\r\n\r\n",
+        b"GET /\xe4 HTTP/1.1\r\nHost: localhost\r\n\r\n",
         POST + b"Content-Length: -1\r\n\r\n",
         POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
     ],

@@ -221,7 +221,7 @@ def test_beyond_the_jobs_that_may_wait_is_told_when_to_come_again(tmp_path: Path
 
 def test_an_upload_that_stops_or_hangs_up_leaves_nothing(tmp_path: Path) -> None:
     head = (
-        f"POST {DOCUMENTS} HTTP/1.1\r\nHost: here\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+        f"POST {DOCUMENTS} HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=b\r\n"
         'Content-Length: 100000\r\n\r\n--b\r\nContent-Disposition: form-data; name="files"; filename="a.md"\r\n\r\nhalf'
     ).encode()
     with serving(tmp_path, idle_seconds=0.3) as (client, _):
