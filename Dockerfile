@@ -41,6 +41,7 @@ COPY ingest ingest
 COPY api api
 COPY evaluation evaluation
 COPY tuning tuning
+COPY integrations integrations
 RUN /opt/understudy/bin/pip install --no-deps .
 
 # --- run: no compiler, no root -------------------------------------------------------------------

@@ -66,6 +66,12 @@ def _keys() -> typer.Typer:
     return door
 
 
+def _feedback() -> typer.Typer:
+    from api.feedback_cli import app as door
+
+    return door
+
+
 def _tune() -> typer.Typer:
     from tuning.cli import app as door
 
@@ -86,6 +92,8 @@ class Doors(TyperGroup):
             )
         if find_spec("tuning"):
             self.add_command(Mounted("tune", _tune, "Tune a small adapter to your questions or documents."))
+        if find_spec("api.feedback_cli"):
+            self.add_command(Mounted("feedback", _feedback, "Export what callers said of answers."))
         if find_spec("api.models_cli"):
             self.add_command(Mounted("models", _models, "List, pull and verify language models."))
         if find_spec("api.keys_cli"):

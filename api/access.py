@@ -6,7 +6,7 @@ one take the same way to the same words. A method that is not written here is no
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
@@ -15,8 +15,9 @@ from api.ingesting import Receiving
 from api.jobs import Job
 from api.queue import Results
 from api.service import Answering, Service, StartFailed
+from rag.documents import DocumentSummary
 from rag.errors import CorpusError, UnknownJob
-from rag.protocols import Embedder
+from rag.protocols import Embedder, Vectors
 from rag.types import Document, DomainInfo, EngineStatistics, Event, Health, ModelCard, Passage, Question, RetrievalMode
 
 T = TypeVar("T")
@@ -123,14 +124,28 @@ class CallerPipeline:
         self._caller.require(question.domain)
         return self._whole.passages(question, mode=mode)
 
+    @property
+    def embedder_name(self) -> str:
+        """The whole's: it belongs to no domain."""
+        return self._whole.embedder_name
+
+    def embed(self, texts: Sequence[str]) -> tuple[Vectors, int]:
+        """As the whole does: it looks at no domain."""
+        return self._whole.embed(texts)
+
     def domains(self, *, among: Collection[str] | None = None) -> list[DomainInfo]:
         """The domains that the caller may know of; no other is so much as opened."""
         mine = self._caller.domains
         wanted = among if mine is None else mine if among is None else mine.intersection(among)
         return self._whole.domains(among=wanted)
 
+    def documents(self, domain: str, *, after: str = "", limit: int) -> list[DocumentSummary]:
+        """Some of a domain's documents. Raises UnknownDomain."""
+        self._caller.require(domain)
+        return self._whole.documents(domain, after=after, limit=limit)
+
     def document(self, domain: str, document_id: str) -> Document | None:
-        """A stored document, or None. Raises UnknownDomain."""
+        """One of a domain's documents. Raises UnknownDomain."""
         self._caller.require(domain)
         return self._whole.document(domain, document_id)
 

@@ -28,7 +28,7 @@ class AnswersController(Controller):
     ) -> Response[bytes]:
         """The final, checked answer."""
         ticket = service.ask(data.as_question(), seconds=data.timeout_seconds)
-        answer = await streams.unless_gone(_last(ticket), request.receive, ticket.cancel)
+        answer = await streams.unless_gone(final_answer(ticket), request.receive, ticket.cancel)
         return Response(wire.to_json(answer), media_type="application/json")
 
     @post("/stream", status_code=200)
@@ -39,7 +39,8 @@ class AnswersController(Controller):
         return await streams.begin(service.ask(data.as_question(), seconds=data.timeout_seconds), request.receive)
 
 
-async def _last(ticket: Results[Event]) -> Answer:
+async def final_answer(ticket: Results[Event]) -> Answer:
+    """The checked answer that a ticket ends with. Raises what its work raised."""
     async for event in ticket.events():
         if isinstance(event, DoneEvent):
             return event.answer

@@ -15,22 +15,28 @@ from api.access import CallerService
 from api.answers import AnswersController
 from api.audit import AuditLog, audited
 from api.auth import Gate, provide_caller, tell_limits
+from api.batch import BatchController
 from api.caller import Caller
 from api.docs import DocumentationController
 from api.domains import DomainsController
+from api.feedback import FeedbackController, FeedbackFolder
 from api.health import HealthController
-from api.ingestion import IngestionController, JobsController
+from api.ingestion import ChangingDocumentsController, DomainController, JobsController
 from api.keys import Keys
 from api.limits import RateLimits
 from api.logs import logged
 from api.measurements import Measurements
 from api.metrics import MetricsController, Scraper
 from api.observing import Observer
+from api.openai_chat import ChatController
+from api.openai_models import EmbeddingsController, ModelsController
+from api.page import PageController
 from api.passages import PassagesController
 from api.problems import respond
+from api.report import LatestReport, ReportController
 from api.requests import require_json
 from api.service import Answering, Service
-from rag.build import build_pipeline
+from rag.build import build_pipeline, open_catalog
 from rag.errors import InvalidSettings, RagError
 from rag.settings import Settings, UploadsSettings
 
@@ -81,16 +87,30 @@ def create_app(
     async def upload_limits() -> UploadsSettings:
         return settings.uploads
 
+    async def feedback() -> FeedbackFolder:
+        return FeedbackFolder(open_catalog(settings), most=settings.server.max_feedback)
+
+    async def report() -> LatestReport:
+        return LatestReport(settings.server.report)
+
     app = Litestar(
         [
             AnswersController,
             PassagesController,
             DomainsController,
-            IngestionController,
+            ChangingDocumentsController,
+            DomainController,
             JobsController,
             HealthController,
             MetricsController,
             DocumentationController,
+            PageController,
+            ReportController,
+            BatchController,
+            FeedbackController,
+            ChatController,
+            ModelsController,
+            EmbeddingsController,
         ],
         lifespan=[life],
         dependencies={
@@ -98,6 +118,8 @@ def create_app(
             "caller": Provide(provide_caller),
             "scraper": Provide(scraper),
             "upload_limits": Provide(upload_limits),
+            "feedback": Provide(feedback),
+            "report": Provide(report),
         },
         guards=[gate],
         stores={"limits": limits.store},

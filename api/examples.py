@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from api.documents import DocumentPage, ListedDocument, StoredDocument
 from api.jobs import Job, JobState, Unread
 from api.problems import Problem
 from api.requests import AnswerRequest, PassagesRequest
@@ -133,6 +134,28 @@ JOB = Job(
     seconds=0.6,
     new=2,
     unreadable=(Unread(source="scans/plan.pdf", reason="the file holds no text"),),
+)
+
+DOCUMENT = StoredDocument(
+    id=PASSAGE.document_id,
+    title=PASSAGE.title,
+    text=TEXT,
+    text_sha256=PASSAGE.text_sha256,
+    metadata=PASSAGE.metadata,
+)
+
+DOCUMENT_PAGE = DocumentPage(
+    documents=(
+        ListedDocument(
+            id=DOCUMENT.id,
+            title=DOCUMENT.title,
+            characters=len(DOCUMENT.text),
+            chunks=1,
+            text_sha256=DOCUMENT.text_sha256,
+            metadata=DOCUMENT.metadata,
+        ),
+    ),
+    next=None,
 )
 
 READY = Health(ready=True, checks={"model": "ok", "index": "ok", "compatible": "ok"})

@@ -14,6 +14,7 @@ from litestar.params import FromPath
 from multipart import parse_options_header
 
 from api import wire
+from api.documents import DocumentsController, document_id
 from api.jobs import Job
 from api.problems import MultipartWanted
 from api.service import Service
@@ -31,13 +32,11 @@ async def require_multipart(request: Request[Any, Any, Any]) -> None:
         raise InvalidUpload("the Content-Type names no boundary of 1 to 200 characters")
 
 
-class IngestionController(Controller):
-    """Changes of what is stored."""
-
-    path = "/v1/domains/{domain:str}"
+class ChangingDocumentsController(DocumentsController):
+    """Stored documents, to be read and changed: one controller, because Litestar takes a path from one alone."""
 
     @post(
-        "/documents",
+        "/",
         status_code=202,
         opt={"scope": "ingest"},
         before_request=require_multipart,
@@ -64,12 +63,18 @@ class IngestionController(Controller):
             job = await receiving.submit()
         return told(job, 202)
 
-    @delete("/documents/{id:path}", status_code=202, opt={"scope": "ingest"})
+    @delete("/{id:path}", status_code=202, opt={"scope": "ingest"})
     async def remove(
         self, domain: FromPath[str], request: Request[Any, Any, Any], service: NamedDependency[Service]
     ) -> Response[bytes]:
         """Take one document out."""
-        return told(await service.remove_document(domain, str(request.path_params["id"]).lstrip("/")), 202)
+        return told(await service.remove_document(domain, document_id(request)), 202)
+
+
+class DomainController(Controller):
+    """A stored domain."""
+
+    path = "/v1/domains/{domain:str}"
 
     @delete("/", status_code=202, opt={"scope": "admin"})
     async def remove_all(self, domain: FromPath[str], service: NamedDependency[Service]) -> Response[bytes]:

@@ -14,7 +14,9 @@ from typing import Any, Literal
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from api import examples, security, wire
+from api.documents import MOST, DocumentPage, StoredDocument
 from api.jobs import Job
+from api.openai_problems import as_openai
 from api.problems import MEDIA_TYPE, Problem
 from api.requests import AnswerRequest, PassagesRequest
 from rag.types import (
@@ -33,11 +35,22 @@ from rag.types import (
 EVENT_TYPES = (RetrievalEvent, TokenEvent, CitationEvent, VerdictEvent, DoneEvent)
 
 REQUESTS: tuple[type[Value], ...] = (AnswerRequest, PassagesRequest)
-RESPONSES: tuple[type[Value], ...] = (Answer, Passage, DomainInfo, Job, Health, Problem, *EVENT_TYPES)
+RESPONSES: tuple[type[Value], ...] = (
+    Answer,
+    Passage,
+    DomainInfo,
+    DocumentPage,
+    StoredDocument,
+    Job,
+    Health,
+    Problem,
+    *EVENT_TYPES,
+)
 
 ASKING = (400, 404, 413, 415, 500, 503)
 LISTING = (500, 503)
 METRICS = "# HELP understudy_ready Whether questions can be answered now.\n# TYPE understudy_ready gauge\n"
+READING = (400, 404, 500, 503)
 
 Json = dict[str, Any]
 
@@ -65,7 +78,11 @@ class Operation:
     request: Value | None
     responses: dict[int, tuple[str, Json]]
     problems: tuple[int, ...]
+    scope: str = "read"
+    """What a key must have; `none`: no key is needed."""
     parameters: tuple[Parameter, ...] = ()
+    as_openai: bool = False
+    """Whether errors have OpenAI's shape."""
     body: Json | None = None
     """The content of a request that is no JSON."""
 
@@ -73,6 +90,12 @@ class Operation:
 DOMAIN = Parameter("domain", "path", "GET /v1/domains lists them", "plant", {"type": "string", "minLength": 1})
 DOCUMENT = Parameter(
     "id", "path", "a document's id, as a citation has it", "maintenance/filters.md", {"type": "string", "minLength": 1}
+)
+LIMIT = Parameter(
+    "limit", "query", "most documents of a page", 50, {"type": "integer", "minimum": 1, "maximum": MOST, "default": 50}
+)
+AFTER = Parameter(
+    "after", "query", "the last id that is known already", "a.md", {"type": "string", "maxLength": 4096, "default": ""}
 )
 
 
@@ -132,6 +155,44 @@ def asking() -> tuple[Operation, ...]:
         ),
         Operation(
             "get",
+            "/v1/domains/{domain}/documents",
+            "listDocuments",
+            "List a domain's documents",
+            "Stored documents without their texts, by id. `next` of one page is `after` of the following one.",
+            None,
+            {200: ("A page of documents, by id", _json("DocumentPage", examples.DOCUMENT_PAGE))},
+            READING,
+            parameters=(DOMAIN, LIMIT, AFTER),
+        ),
+        Operation(
+            "get",
+            "/v1/domains/{domain}/documents/{id}",
+            "readDocument",
+            "Read a document",
+            "A document with the whole text that the offsets of citations refer to, counted in code points. Slashes of "
+            "an id may stand as they are or escaped.",
+            None,
+            {200: ("The document", _json("StoredDocument", examples.DOCUMENT))},
+            READING,
+            parameters=(DOMAIN, DOCUMENT),
+        ),
+        Operation(
+            "get",
+            "/report",
+            "report",
+            "The latest evaluation report",
+            "The page that `understudy evaluate run` wrote last, where UNDERSTUDY_SERVER__REPORT says.",
+            None,
+            {
+                200: (
+                    "A page that loads nothing else",
+                    {"text/html": {"schema": {"type": "string"}, "example": "<!doctype html>…"}},
+                )
+            },
+            (404, 500),
+        ),
+        Operation(
+            "get",
             "/health/live",
             "live",
             "Whether the process runs",
@@ -168,8 +229,11 @@ def asking() -> tuple[Operation, ...]:
 
 def document() -> Json:
     """The whole document."""
-    modes: list[tuple[type[Value], JsonSchemaMode]] = [(model, "validation") for model in REQUESTS]
-    modes += [(model, "serialization") for model in RESPONSES]
+    from api import schema_clients  # which is made of this file's operations
+
+    requests, responses = (*REQUESTS, *schema_clients.REQUESTS), (*RESPONSES, *schema_clients.RESPONSES)
+    modes: list[tuple[type[Value], JsonSchemaMode]] = [(model, "validation") for model in requests]
+    modes += [(model, "serialization") for model in responses]
     schemas: Json = models_json_schema(modes, ref_template="#/components/schemas/{model}")[1]["$defs"]
     schemas["Event"] = {
         "oneOf": [_ref(model.__name__) for model in EVENT_TYPES],
@@ -182,7 +246,7 @@ def document() -> Json:
         },
     }
     paths: dict[str, Json] = {}
-    for operation in operations():
+    for operation in (*operations(), *schema_clients.operations()):
         paths.setdefault(operation.path, {})[operation.method] = _operation(operation)
     return {
         "openapi": "3.1.0",
@@ -206,7 +270,8 @@ def _operation(operation: Operation) -> Json:
     }
     for status in sorted({*operation.problems, *security.refusals(scope)}):
         example = examples.PROBLEMS[status]
-        responses[str(status)] = {"description": example.title, "content": _problem(example)}
+        refusal = of_type(as_openai(example)) if operation.as_openai else _problem(example)
+        responses[str(status)] = {"description": example.title, "content": refusal}
         if status in security.HEADERS:
             responses[str(status)]["headers"] = security.HEADERS[status]
     said: Json = {
@@ -231,9 +296,15 @@ def _operation(operation: Operation) -> Json:
     if operation.body is not None:
         said["requestBody"] = {"required": True, "content": operation.body}
     if operation.request is not None:
-        content = _json(type(operation.request).__name__, operation.request)
+        content = of_type(operation.request)
+        content["application/json"]["example"] = operation.request.model_dump(mode="json", exclude_unset=True)
         said["requestBody"] = {"required": True, "content": content}
     return said
+
+
+def of_type(example: Value) -> Json:
+    """JSON of the example's type."""
+    return _json(type(example).__name__, example)
 
 
 def _ref(name: str) -> Json:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Protocol, TypeVar
@@ -18,8 +18,9 @@ from api.flights import Flights
 from api.ingesting import Ingesting, Receiving
 from api.jobs import Job
 from api.queue import AnswerQueue, Results
+from rag.documents import DocumentSummary
 from rag.errors import BackendError, CorpusError, ModelBusy, RagError, UnknownDocument, UnknownDomain
-from rag.protocols import Embedder
+from rag.protocols import Embedder, Vectors
 from rag.settings import Settings
 from rag.types import (
     Document,
@@ -63,16 +64,29 @@ class Answering(Protocol):
         """What turns texts into vectors; the pipeline's to close."""
         ...
 
+    @property
+    def embedder_name(self) -> str:
+        """What turns texts into vectors."""
+        ...
+
+    def embed(self, texts: Sequence[str]) -> tuple[Vectors, int]:
+        """(n, d) float32 unit rows, in the order of the texts, and the tokens that were read."""
+        ...
+
     def domains(self, *, among: Collection[str] | None = None) -> list[DomainInfo]:
         """Every stored domain, or those among some names."""
         ...
 
-    def document(self, domain: str, document_id: str) -> Document | None:
-        """A stored document with its whole text, or None."""
-        ...
-
     def health(self) -> Health:
         """Whether questions can be answered now."""
+        ...
+
+    def documents(self, domain: str, *, after: str = "", limit: int) -> list[DocumentSummary]:
+        """At most `limit` stored documents whose id comes after `after`, by id."""
+        ...
+
+    def document(self, domain: str, document_id: str) -> Document | None:
+        """A stored document with its whole text, or None."""
         ...
 
     def statistics(self) -> EngineStatistics | None:

@@ -122,6 +122,10 @@ class Catalog:
         """Where the domain's own calibration is, if it has one (rag.calibration)."""
         return self._root / check_domain_name(domain) / "calibration.json"
 
+    def feedback_path(self, domain: str) -> Path:
+        """Where what callers said of the domain's answers is kept (api.feedback_store)."""
+        return self._root / check_domain_name(domain) / "feedback.sqlite"
+
     def open(self, domain: str, generation: str) -> Generation:
         """A generation by name, live or not."""
         folder = self._root / check_domain_name(domain) / generation

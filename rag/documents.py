@@ -119,11 +119,13 @@ class DocumentStore:
             id=row[0], title=row[1], text=row[2], file_sha256=row[3], source=row[4], metadata=json.loads(row[5])
         )
 
-    def summaries(self) -> list[DocumentSummary]:
-        """Every document without its text, by id."""
+    def summaries(self, *, after: str = "", limit: int = -1) -> list[DocumentSummary]:
+        """Documents without their texts, by id: those whose id comes after `after`, at most `limit` unless negative."""
         rows = self._all(
             "SELECT d.id, d.title, length(d.text), count(c.id), d.text_sha256, d.file_sha256, d.source, d.recipe,"
-            " d.metadata FROM documents d LEFT JOIN chunks c ON c.document_id = d.id GROUP BY d.id ORDER BY d.id"
+            " d.metadata FROM documents d LEFT JOIN chunks c ON c.document_id = d.id"
+            " WHERE d.id > ? GROUP BY d.id ORDER BY d.id LIMIT ?",
+            (after, limit),
         )
         return [
             DocumentSummary(
@@ -224,7 +226,7 @@ class DocumentStore:
         rows = self._all(sql, arguments)
         return rows[0] if rows else None
 
-    def _all(self, sql: str, arguments: tuple[str, ...] = ()) -> list[tuple[Any, ...]]:
+    def _all(self, sql: str, arguments: tuple[str | int, ...] = ()) -> list[tuple[Any, ...]]:
         with self._lock:
             try:
                 return self._db.execute(sql, arguments).fetchall()

@@ -9,6 +9,7 @@ RagError
 │   ├── InvalidUpload          no files, names that are none, or formats that no reader reads
 │   │   ├── UploadTooLarge         beyond the bytes or files that are taken
 │   │   └── UploadTooSlow          its bytes stopped coming
+│   ├── NoReport               no evaluation report is served here
 │   ├── NotAuthenticated       no key, or none that opens anything
 │   ├── NotAllowed             a key that lacks the scope, or a page of somewhere else that asks in the user's name
 │   ├── TooManyRequests        more than the key's limit; try again after `retry_after` seconds
@@ -133,6 +134,12 @@ class UploadTooSlow(InvalidUpload):
     """The bytes of an upload stopped coming."""
 
     code = "upload_too_slow"
+
+
+class NoReport(QuestionError):
+    """No evaluation report is served here: none is set, or none has been written yet."""
+
+    code = "no_report"
 
 
 class CorpusError(RagError):

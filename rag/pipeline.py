@@ -5,18 +5,19 @@ Streamed tokens are provisional; the closing event carries the checked answer, w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 
 from rag import calibration, filters
 from rag.answering import Answerer, Brief, Limits, Outcome
 from rag.catalog import Catalog, Generation
+from rag.documents import DocumentSummary
 from rag.errors import InvalidQuestion, RagError
 from rag.followup import standalone
 from rag.language import NAMES, detect
 from rag.open_domains import OpenDomain, OpenDomains
 from rag.prompt import fingerprint, heading_line
-from rag.protocols import Embedder, Index, LanguageModel, Reranker
+from rag.protocols import Embedder, Index, LanguageModel, Reranker, Vectors
 from rag.stages import StageClock
 from rag.types import (
     Answer,
@@ -84,6 +85,15 @@ class Pipeline:
     def embedder(self) -> Embedder:
         """The embedder, for a caller that needs its fingerprint; it stays the pipeline's to close."""
         return self._embedder
+
+    @property
+    def embedder_name(self) -> str:
+        """The embedder's name, for people."""
+        return self._embedder.name
+
+    def embed(self, texts: Sequence[str]) -> tuple[Vectors, int]:
+        """(n, d) float32 unit rows, in the order of the texts, and the tokens that were read."""
+        return self._embedder.embed(texts), sum(self._embedder.count_tokens(texts))
 
     # --- answering ---
 
@@ -184,6 +194,10 @@ class Pipeline:
         """What retrieval finds, best first, without asking the model."""
         domain, searched = self._opened(question)
         return self._search(domain, searched, question, StageClock(), mode=mode)
+
+    def documents(self, domain: str, *, after: str = "", limit: int) -> list[DocumentSummary]:
+        """At most `limit` stored documents without their texts, by id: those whose id comes after `after`."""
+        return self._domains.get(domain).documents.summaries(after=after, limit=limit)
 
     def document(self, domain: str, document_id: str) -> Document | None:
         """A stored document with its whole text, or None."""

@@ -61,6 +61,10 @@ class Embedder(Protocol):
         """(n, d) float32, one unit row a text, in the order given; n = 0 gives (0, d)."""
         ...
 
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text that `embed` reads, the model's own marks among them; what is cut off is not counted."""
+        ...
+
     def close(self) -> None:
         """Release memory; a second call does nothing."""
         ...

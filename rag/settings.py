@@ -179,11 +179,16 @@ class ServerSettings(Section):
     workers: int = Field(0, ge=0, le=256, description="answers that are in work at the same time; 0: two a core")
     timeout_seconds: float = Field(120.0, gt=0, description="longest time to an answer, waiting included")
     kept_answers: int = Field(0, ge=0, description="latest answers that are given again to the same question; 0: none")
+    report: str = Field(
+        "",
+        description="what /report shows: a report.html, or a folder of runs, the newest of which is taken; empty: none",
+    )
     max_body_bytes: int = Field(262_144, ge=1024, description="a larger request body gets 413")
     max_connections: int = Field(512, ge=1, description="open at once; beyond it 503, beyond twice that cut off")
     head_seconds: float = Field(10.0, gt=0, description="longest wait for a request's head; then 408")
     body_seconds: float = Field(20.0, gt=0, description="and for its body, a second more for each KiB that came")
     unread_seconds: float = Field(30.0, gt=0, description="a caller who stops reading the answer is cut off after it")
+    max_feedback: int = Field(10_000, ge=1, description="feedback kept for a domain; beyond it the oldest goes")
     drain_seconds: float = Field(30.0, ge=0, description="time to finish answers in, once the server is told to stop")
 
 

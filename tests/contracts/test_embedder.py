@@ -73,6 +73,14 @@ def test_concurrent_calls_give_what_single_ones_give(embedder: Embedder) -> None
     assert min(found) > 0.9999
 
 
+def test_tokens_are_counted_as_far_as_they_are_read(embedder: Embedder) -> None:
+    counts = embedder.count_tokens(["pump", "the pump leaks", "", "valve " * 4000, "valve " * 8000])
+    assert counts[0] < counts[1]
+    assert counts[2] > 0  # the model's own marks
+    assert 100 < counts[3] == counts[4] < 4000
+    assert embedder.count_tokens([]) == []
+
+
 def test_both_backends_give_the_same_vectors_and_fingerprint(tmp_path_factory: pytest.TempPathFactory) -> None:
     cache = tmp_path_factory.getbasetemp() / "models"
     torch, openvino = real("torch", cache), real("openvino", cache)
@@ -80,6 +88,7 @@ def test_both_backends_give_the_same_vectors_and_fingerprint(tmp_path_factory: p
     cosines = (torch.embed(texts) * openvino.embed(texts)).sum(axis=1)
     assert cosines.min() >= 0.9999
     assert torch.fingerprint == openvino.fingerprint
+    assert torch.count_tokens(texts) == openvino.count_tokens(texts)
 
 
 def test_a_closed_embedder_says_so() -> None:

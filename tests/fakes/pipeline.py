@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 
+from rag.documents import DocumentSummary
 from rag.errors import Cancelled, EngineDied, InvalidQuestion, UnknownDomain
+from rag.protocols import Vectors
 from rag.types import (
     Answer,
     Citation,
@@ -46,6 +48,7 @@ class FakePipeline:
     def __init__(self, *, pace: float = 0.02, tokens: int = 200) -> None:
         self.pace = pace
         self.tokens = tokens
+        self.stored = {"pumps.md": document("pumps.md", "Pumps", TEXT)}
         self.started: list[str] = []
         self.finished: list[str] = []
         self.cancelled = threading.Event()
@@ -79,16 +82,16 @@ class FakePipeline:
         self.finished.append(question.text)
         yield DoneEvent(answer=answer(question.text, citations, reason))
 
+    @property
+    def embedder_name(self) -> str:
+        return self.embedder.name
+
+    def embed(self, texts: Sequence[str]) -> tuple[Vectors, int]:
+        return self.embedder.embed(texts), sum(self.embedder.count_tokens(texts))
+
     def passages(self, question: Question, *, mode: RetrievalMode | None = None) -> list[Passage]:
         self._check(question)
         return [passage()]
-
-    def document(self, domain: str, document_id: str) -> Document | None:
-        if domain != "plant":
-            raise UnknownDomain(f"no domain {domain!r} is stored; stored: plant")
-        if document_id != "pumps.md":
-            return None
-        return Document(id="pumps.md", title="Pumps", text=TEXT, file_sha256="0" * 64, source="pumps.md")
 
     def domains(self, *, among: Collection[str] | None = None) -> list[DomainInfo]:
         if among is not None and "plant" not in among:
@@ -112,6 +115,22 @@ class FakePipeline:
         self._check(Question(text="x", domain=domain))
         return "g1"
 
+    def documents(self, domain: str, *, after: str = "", limit: int) -> list[DocumentSummary]:
+        self._know(domain)
+        found = sorted(self.stored.values(), key=lambda document: document.id)
+        return [
+            DocumentSummary(
+                id=each.id, title=each.title, characters=len(each.text), chunks=1, text_sha256=each.text_sha256,
+                file_sha256=each.file_sha256, source=each.source, recipe="fake", metadata=each.metadata,
+            )
+            for each in found
+            if each.id > after
+        ][:limit]  # fmt: skip
+
+    def document(self, domain: str, document_id: str) -> Document | None:
+        self._know(domain)
+        return self.stored.get(document_id)
+
     def health(self) -> Health:
         return Health(ready=True, checks={"model": "ok", "index": "ok", "compatible": "ok"})
 
@@ -128,8 +147,15 @@ class FakePipeline:
     def _check(self, question: Question) -> None:
         if not question.text.strip():
             raise InvalidQuestion("the question is empty")
-        if question.domain != "plant":
-            raise UnknownDomain.named(question.domain)
+        self._know(question.domain)
+
+    def _know(self, domain: str) -> None:
+        if domain != "plant":
+            raise UnknownDomain.named(domain)
+
+
+def document(id: str, title: str, text: str) -> Document:
+    return Document(id=id, title=title, text=text, file_sha256="0" * 64, source=id)
 
 
 def passage() -> Passage:

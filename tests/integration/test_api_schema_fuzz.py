@@ -13,7 +13,8 @@ from api.schema import document
 from bench.serving.fuzz import fuzz, names
 from rag.settings import DataSettings, LimitSettings, Settings
 from tests.fakes.pipeline import FakePipeline
-from tests.integration.test_api_server import ready, served, until
+from tests.fakes.server import served
+from tests.integration.test_api_server import ready, until
 
 EXAMPLES = 20
 """For each operation, fitting and not: `python -m bench.serving.fuzz` sends more."""

@@ -9,37 +9,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import httpx
 import pytest
-import uvicorn
 
-from api.app import create_app
-from api.service import Answering
-from api.serving import address, bind, server_config
 from rag.settings import Settings, load
 from tests.fakes.pipeline import FakePipeline
+from tests.fakes.server import served
 
 ASK = {"question": "How often?", "domain": "plant"}
 SLOW = ASK | {"question": "slow"}
-
-
-@contextmanager
-def served(build: Callable[[Settings], Answering], settings: Settings | None = None) -> Iterator[str]:
-    """The URL of a server that runs in a thread and has been stopped in order at the end."""
-    listening = bind("127.0.0.1", 0)
-    settings = settings or Settings()
-    server = uvicorn.Server(server_config(create_app(settings, build), settings))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-    thread.start()
-    try:
-        yield address(listening)
-    finally:
-        server.should_exit = True
-        thread.join(30)
-        listening.close()
-        assert not thread.is_alive()
 
 
 def until(condition: Callable[[], bool], seconds: float = 10.0) -> bool:

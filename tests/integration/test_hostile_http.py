@@ -15,7 +15,8 @@ import pytest
 
 from rag.settings import load
 from tests.fakes.pipeline import FakePipeline
-from tests.integration.test_api_server import ASK, SLOW, connect, ready, served, until
+from tests.fakes.server import served
+from tests.integration.test_api_server import ASK, SLOW, connect, ready, until
 
 POST = b"POST /v1/answers HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
 LIVE = b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n"

@@ -26,7 +26,8 @@ from rag.writer_lock import WriterLock
 from tests.fakes.domains import DIMENSIONS, open_edge
 from tests.fakes.embedder import HashedWords
 from tests.fakes.ingest_server import SlowWords, pipeline_over, settings_for
-from tests.integration.test_api_server import connect, ready, served, until
+from tests.fakes.server import served
+from tests.integration.test_api_server import connect, ready, until
 
 DOCUMENTS = "/v1/domains/plant/documents"
 

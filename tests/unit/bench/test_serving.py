@@ -17,7 +17,8 @@ from bench.serving.load import against, line, summary
 from bench.serving.report import page
 from bench.serving.results import Results, percentile, slope, spread
 from tests.fakes.pipeline import FakePipeline
-from tests.integration.test_api_server import ready, served, until
+from tests.fakes.server import served
+from tests.integration.test_api_server import ready, until
 
 
 @pytest.fixture
