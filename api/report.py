@@ -51,7 +51,8 @@ class ReportController(Controller):
     """The latest report."""
 
     path = "/report"
-    opt = {"scope": "read"}  # noqa: RUF012  # Litestar reads it once
+    # A report quotes the documents that it was made over, whichever domain's they are.
+    opt = {"scope": "read", "all_domains": True}  # noqa: RUF012  # Litestar reads it once
 
     @get("/")
     async def report(self, report: NamedDependency[LatestReport]) -> Response[bytes]:
