@@ -84,6 +84,28 @@ class DocumentStore:
         with self._lock:
             self._db.close()
 
+    def copy_to(self, path: Path) -> None:
+        """Copy everything into a new file, as of one moment. Raises StorageFull, CorpusError."""
+        with self._lock:
+            try:
+                copy = sqlite3.connect(path)
+                try:
+                    self._db.backup(copy)
+                finally:
+                    copy.close()
+            except sqlite3.Error as error:
+                raise _failure(error, path) from error
+
+    def finish(self) -> None:
+        """Fold the write-ahead log into the file, which from now on is only read, and close it."""
+        with self._lock:
+            try:
+                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                self._db.execute("PRAGMA journal_mode=DELETE")
+                self._db.close()
+            except sqlite3.Error as error:
+                raise _failure(error, self._path) from error
+
     # --- reading ---
 
     def get(self, document_id: str) -> Document | None:

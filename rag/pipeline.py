@@ -210,8 +210,9 @@ class Pipeline:
         return self._domains.get(domain).documents.get(document_id)
 
     def generation(self, domain: str) -> str:
-        """The live generation of a domain. Raises UnknownDomain."""
-        return self._catalog.live(domain).manifest.generation
+        """What no two live generations share, also where a domain was deleted and made anew. Raises UnknownDomain."""
+        manifest = self._catalog.live(domain).manifest
+        return f"{manifest.generation} {manifest.created.isoformat()}"
 
     # --- telling ---
 
