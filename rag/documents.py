@@ -159,6 +159,10 @@ class DocumentStore:
         rows = self._all("SELECT id, metadata FROM documents WHERE metadata != '{}'")
         return {row[0]: json.loads(row[1]) for row in rows}
 
+    def titles(self) -> list[tuple[str, str]]:
+        """(id, title) of every document, by id."""
+        return [(row[0], row[1]) for row in self._all("SELECT id, title FROM documents ORDER BY id")]
+
     def version(self) -> int:
         """Changes when another connection has changed the file."""
         row = self._one("PRAGMA data_version")

@@ -32,11 +32,12 @@ class OpenDomain:
         return document.text if document else ""
 
     def scopes(self) -> Scopes:
-        """The names and years in its documents' metadata, read anew when a document changed."""
+        """The names, years and numbers of its documents, read anew when one changed."""
         version = self.documents.version()
         if self._scopes is None or self._scopes[0] != version:
             small = self.documents.counts()[0] <= MAX_DOCUMENTS
-            self._scopes = (version, Scopes(self.documents.metadata() if small else {}))
+            known = (self.documents.metadata(), self.documents.titles()) if small else ({}, [])
+            self._scopes = (version, Scopes(*known))
         return self._scopes[1]
 
     def close(self) -> None:

@@ -28,7 +28,6 @@ from rag.types import (
     DoneEvent,
     EngineStatistics,
     Event,
-    Filter,
     Health,
     ModelCard,
     Passage,
@@ -44,6 +43,9 @@ from rag.vector_memory import RememberingEmbedder
 
 ABSTAINED = "The documents do not answer this question."
 """The text of an answer that abstains; the closest passages stand beside it."""
+
+NUMBERED_PASSAGES = 2
+"""Passages that lead where a question says a document's own number: its word first, the others' beside it."""
 
 UNSURE = "what the passages say is too unsure an answer"
 
@@ -288,25 +290,31 @@ class Pipeline:
     ) -> list[Passage]:
         vector = self._reading.embed([text])[0]
         clock.lap("embed")
-        chosen = question.filter
-        if self._limits.scope and chosen.documents is None:
-            named = domain.scopes().filter(text)
-            chosen = chosen.model_copy(update={"documents": named.documents})
-
         limit = question.max_passages or self._limits.passages
+        candidates = max(limit, self._limits.rerank_candidates) if self._reranker else limit
 
-        def search(chosen: Filter) -> list[Passage]:
+        def search(documents: tuple[str, ...] | None, limit: int) -> list[Passage]:
             return domain.index.search(
                 vector=vector,
                 text=text,
-                limit=max(limit, self._limits.rerank_candidates) if self._reranker else limit,
+                limit=limit,
                 mode=mode or self._limits.mode,
-                filter=chosen,
+                filter=question.filter.model_copy(update={"documents": documents}),
             )
 
-        found = search(chosen)
-        if not found and chosen != question.filter:
-            found = search(question.filter)
+        chosen = question.filter.documents
+        numbered: tuple[str, ...] = ()
+        old: frozenset[str] = frozenset()
+        if self._limits.scope and chosen is None:
+            scopes = domain.scopes()
+            chosen, numbered, old = scopes.filter(text).documents, scopes.numbered(text), scopes.superseded(text)
+        wanted = candidates * 2 if old else candidates
+        found = search(chosen, wanted)
+        if not found and chosen != question.filter.documents:
+            found = search(question.filter.documents, wanted)
+        if numbered:
+            found = _first(search(numbered, NUMBERED_PASSAGES), found)
+        found = [passage for passage in found if passage.document_id not in old][:candidates]
         clock.lap("search")
         if self._reranker is not None and found:
             found = reranked(text, found, self._reranker)[:limit]
@@ -368,6 +376,12 @@ def reranked(question: str, found: list[Passage], reranker: Reranker) -> list[Pa
     scores = reranker.scores(question, [f"{heading_line(passage)}\n{passage.text}" for passage in found])
     order = sorted(range(len(scores)), key=lambda i: -scores[i])
     return [found[i] for i in order] + found[len(scores) :]
+
+
+def _first(leading: Sequence[Passage], found: Sequence[Passage]) -> list[Passage]:
+    """Passages of both rankings, the leading ones first, each once."""
+    known = {(passage.document_id, passage.start): passage for passage in (*leading, *found)}
+    return list(known.values())
 
 
 def _reason(reason: str, language: str) -> str:
