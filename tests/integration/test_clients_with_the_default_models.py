@@ -16,7 +16,8 @@ from integrations.llama_index import UnderstudyQueryEngine
 from rag.build import build_pipeline, open_catalog, open_embedder, open_index
 from rag.settings import DataSettings, ModelSettings, Settings
 from rag.types import Answer
-from tests.integration.test_api_server import ready, served, until
+from tests.fakes.server import served
+from tests.integration.test_api_server import ready, until
 
 pytestmark = pytest.mark.slow
 
