@@ -6,15 +6,18 @@ one take the same way to the same words. A method that is not written here is no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from api.caller import Caller
+from api.ingesting import Receiving
+from api.jobs import Job
 from api.queue import Results
 from api.service import Answering, Service, StartFailed
 from rag.documents import DocumentSummary
-from rag.errors import CorpusError
-from rag.protocols import Vectors
+from rag.errors import CorpusError, UnknownJob
+from rag.protocols import Embedder, Vectors
 from rag.types import Document, DomainInfo, EngineStatistics, Event, Health, ModelCard, Passage, Question, RetrievalMode
 
 T = TypeVar("T")
@@ -54,6 +57,38 @@ class CallerService(Service):
             return await self._whole.look_up(seen)
         except CorpusError as error:
             raise error if begun else self._untold(error) from error
+
+    @asynccontextmanager
+    async def receiving(self, domain: str, length: int) -> AsyncIterator[Receiving]:
+        """A place for an upload into a domain of the caller's, which it may make. Raises UnknownDomain."""
+        self._caller.require(domain)
+        async with self._whole.receiving(domain, length) as receiving:
+            yield receiving
+
+    async def remove_document(self, domain: str, document_id: str) -> Job:
+        """The job that removes a document. Raises UnknownDomain."""
+        self._caller.require(domain)
+        return await self._whole.remove_document(domain, document_id)
+
+    async def remove_domain(self, domain: str) -> Job:
+        """The job that removes a domain. Raises UnknownDomain."""
+        self._caller.require(domain)
+        return await self._whole.remove_domain(domain)
+
+    def job(self, job_id: str) -> Job:
+        """A job of a domain of the caller's. Raises UnknownJob."""
+        found = self._whole.job(job_id)
+        if not self._caller.may(found.domain):
+            raise UnknownJob
+        return found
+
+    def jobs(self) -> list[Job]:
+        """The jobs of the caller's domains."""
+        return [job for job in self._whole.jobs() if self._caller.may(job.domain)]
+
+    async def cancel_job(self, job_id: str) -> Job:
+        """Ask for a job of a domain of the caller's to stop. Raises UnknownJob."""
+        return await self._whole.cancel_job(self.job(job_id).id)
 
     async def health(self) -> Health:
         """The state of each check, and the words for it only for whoever may know of every domain."""
@@ -113,6 +148,11 @@ class CallerPipeline:
         """One of a domain's documents. Raises UnknownDomain."""
         self._caller.require(domain)
         return self._whole.document(domain, document_id)
+
+    @property
+    def embedder(self) -> Embedder:
+        """What turns texts into vectors, which is the same for everybody."""
+        return self._whole.embedder
 
     def health(self) -> Health:
         """As the service's."""

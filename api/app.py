@@ -18,10 +18,10 @@ from api.auth import Gate, provide_caller, tell_limits
 from api.batch import BatchController
 from api.caller import Caller
 from api.docs import DocumentationController
-from api.documents import DocumentsController
 from api.domains import DomainsController
 from api.feedback import FeedbackController, FeedbackFolder
 from api.health import HealthController
+from api.ingestion import ChangingDocumentsController, DomainController, JobsController
 from api.keys import Keys
 from api.limits import RateLimits
 from api.logs import logged
@@ -38,7 +38,7 @@ from api.requests import require_json
 from api.service import Answering, Service
 from rag.build import build_pipeline, open_catalog
 from rag.errors import InvalidSettings, RagError
-from rag.settings import Settings
+from rag.settings import Settings, UploadsSettings
 
 if TYPE_CHECKING:
     from api.tracing import OpenTelemetry
@@ -84,6 +84,9 @@ def create_app(
     async def service(caller: NamedDependency[Caller]) -> Service:
         return CallerService(app.state.service, caller)
 
+    async def upload_limits() -> UploadsSettings:
+        return settings.uploads
+
     async def feedback() -> FeedbackFolder:
         return FeedbackFolder(open_catalog(settings), most=settings.server.max_feedback)
 
@@ -95,7 +98,9 @@ def create_app(
             AnswersController,
             PassagesController,
             DomainsController,
-            DocumentsController,
+            ChangingDocumentsController,
+            DomainController,
+            JobsController,
             HealthController,
             MetricsController,
             DocumentationController,
@@ -112,6 +117,7 @@ def create_app(
             "service": Provide(service),
             "caller": Provide(provide_caller),
             "scraper": Provide(scraper),
+            "upload_limits": Provide(upload_limits),
             "feedback": Provide(feedback),
             "report": Provide(report),
         },

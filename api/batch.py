@@ -93,7 +93,8 @@ class Batch:
 
     def begin(self) -> None:
         """Ask the first question. Raises what keeps the service from taking any."""
-        self._first = self._service.ask(self._questions[0].as_question())
+        first = self._questions[0]
+        self._first = self._service.ask(first.as_question(), seconds=first.timeout_seconds)
         self._asked.add(self._first)
 
     def cancel(self) -> None:
@@ -133,12 +134,12 @@ class Batch:
 
     async def _ask(self, index: int) -> Results[Event]:
         """A place in the queue, waited for while it is full. Raises Cancelled, and what the service raises."""
-        question = self._questions[index].as_question()
+        question = self._questions[index]
         for tries_left in reversed(range(PATIENCE)):
             if self._gone.is_set():
                 break
             try:
-                ticket = self._service.ask(question)
+                ticket = self._service.ask(question.as_question(), seconds=question.timeout_seconds)
             except (ModelBusy, TooManyRequests) as error:
                 if not tries_left:
                     raise

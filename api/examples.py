@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from api.documents import DocumentPage, ListedDocument, StoredDocument
+from api.jobs import Job, JobState, Unread
 from api.problems import Problem
 from api.requests import AnswerRequest, PassagesRequest
 from rag.errors import UnknownDomain
@@ -119,6 +122,20 @@ DOMAIN = DomainInfo(
     problem="",
 )
 
+JOB = Job(
+    id="18a1f0c9d2e4b6f83a7c51e09b2d4f60",
+    domain=DOMAIN.name,
+    kind="upload",
+    state=JobState.DONE,
+    created=datetime(2026, 11, 25, 8, 30, tzinfo=UTC),
+    documents=3,
+    total=3,
+    chunks=41,
+    seconds=0.6,
+    new=2,
+    unreadable=(Unread(source="scans/plan.pdf", reason="the file holds no text"),),
+)
+
 DOCUMENT = StoredDocument(
     id=PASSAGE.document_id,
     title=PASSAGE.title,
@@ -162,6 +179,7 @@ PROBLEMS = {
     401: problem(401, "Unauthorized", "not_authenticated", "this key is expired: ask the operator for another"),
     403: problem(403, "Forbidden", "not_allowed", "this needs a key of scope read; this one has ingest"),
     404: problem(404, "Not Found", "unknown_domain", str(UnknownDomain.named("plants"))),
+    408: problem(408, "Request Timeout", "upload_too_slow", "nothing came for 30 s: send the upload again"),
     413: problem(413, "Request Entity Too Large", "body_too_large", "the body is larger than this server reads"),
     415: problem(415, "Unsupported Media Type", "unsupported_media_type", "the body must be JSON"),
     429: problem(

@@ -41,7 +41,8 @@ class FeedbackFolder:
 
     def keep(self, pipeline: Answering, feedback: Feedback) -> None:
         """Store feedback on a domain that the pipeline has. Raises UnknownDomain, StorageFull, CorpusError."""
-        if not pipeline.domains(among=[feedback.domain]):
+        there = self._catalog.feedback_path(feedback.domain).parent.is_dir()  # it may go while this is read
+        if not there or not pipeline.domains(among=[feedback.domain]):
             raise UnknownDomain.named(feedback.domain)
         # A client of OpenAI's protocol knows the completion's id, which is made of the request's.
         identity = feedback.request_id.removeprefix(completion_id(""))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 
 from litestar import Controller, Response, get
@@ -12,7 +13,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from api.measurements import Readings
 from api.observing import Observer
 from api.service import Service
-from rag.types import Health, ModelCard
+from rag.types import EngineStatistics, Health, ModelCard
 
 READING_SECONDS = 1.0
 """Longest wait of a scrape for the pipeline: an engine that is being started again answers no sooner than it is up."""
@@ -36,7 +37,7 @@ class Scraper:
 
     def __init__(self, observer: Observer, service: Callable[[], Service]) -> None:
         self._observer, self._service = observer, service
-        self._reading: asyncio.Task[tuple[Health, ModelCard | None]] | None = None
+        self._reading: asyncio.Task[_Read] | None = None
 
     async def scrape(self) -> bytes:
         """Every metric; where the pipeline does not answer in time, it counts as not ready."""
@@ -45,12 +46,18 @@ class Scraper:
         if self._reading is None or self._reading.done():
             self._reading = asyncio.create_task(_read(service))
         await asyncio.wait({self._reading}, timeout=READING_SECONDS)
-        health, card = self._reading.result() if self._reading.done() else (Health(ready=False, checks={}), None)
+        nothing = (Health(ready=False, checks={}), None, None)
+        health, card, engine = self._reading.result() if self._reading.done() else nothing
         answers = self._observer.open_answers()
+        jobs = Counter(str(job.state) for job in service.jobs())
         return self._observer.measurements.scrape(
-            Readings(health=health, answers=answers, engine=service.statistics(), card=card)
+            Readings(health=health, answers=answers, engine=engine, card=card, jobs=jobs)
         )
 
 
-async def _read(service: Service) -> tuple[Health, ModelCard | None]:
-    return await service.health(), await service.card()
+_Read = tuple[Health, ModelCard | None, EngineStatistics | None]
+
+
+async def _read(service: Service) -> _Read:
+    # The engine answers between two of its calls, which the event loop must not wait for.
+    return await service.health(), await service.card(), await asyncio.to_thread(service.statistics)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 from http import HTTPStatus
 from typing import Any
 
@@ -29,6 +30,9 @@ from rag.errors import (
     TooManyRequests,
     UnknownDocument,
     UnknownDomain,
+    UnknownJob,
+    UploadTooLarge,
+    UploadTooSlow,
 )
 from rag.types import Value
 
@@ -56,6 +60,9 @@ CODES = {
 STATUSES: tuple[tuple[type[RagError], int], ...] = (
     (UnknownDomain, 404),
     (UnknownDocument, 404),
+    (UnknownJob, 404),
+    (UploadTooLarge, 413),
+    (UploadTooSlow, 408),
     (NoReport, 404),
     (NotAuthenticated, 401),
     (NotAllowed, 403),
@@ -94,6 +101,10 @@ class MediaTypeRefused(HTTPException):
     """The body is not declared to be JSON."""
 
     status_code = 415
+
+
+class MultipartWanted(MediaTypeRefused):
+    """The body is not declared to be multipart/form-data."""
 
 
 def status_of(error: RagError) -> int:
@@ -170,9 +181,21 @@ def _methods(request: Request[Any, Any, Any]) -> set[str]:
     return {
         method
         for route in request.app.routes
-        if isinstance(route, HTTPRoute) and route.path == path
+        if isinstance(route, HTTPRoute) and _fits(route.path, path)
         for method in route.methods
     }
+
+
+def _fits(route: str, path: str) -> bool:
+    """Whether a path is one of those that a route like `/v1/jobs/{id:str}` stands for."""
+    parts = re.split(r"(\{\w+:\w+\})", route)
+    return re.fullmatch("".join(_pattern(part) for part in parts), path) is not None
+
+
+def _pattern(part: str) -> str:
+    if not part.startswith("{"):
+        return re.escape(part)
+    return ".+" if part.endswith(":path}") else "[^/]+"
 
 
 def _http_problem(error: HTTPException, identity: str) -> Problem:
@@ -186,6 +209,8 @@ def _http_problem(error: HTTPException, identity: str) -> Problem:
         413: "the body is larger than this server reads (setting UNDERSTUDY_SERVER__MAX_BODY_BYTES)",
         415: "the body must be JSON: send Content-Type: application/json",
     }.get(status, error.detail)
+    if isinstance(error, MultipartWanted):
+        detail = "files must come as multipart/form-data: send each as a part named 'files' with a file name"
     if status == 400 and not errors:
         detail = NO_JSON
     return _problem(status, CODES.get(status, "refused"), detail, identity, errors)

@@ -48,9 +48,10 @@ class LatestReport:
 
 
 class ReportController(Controller):
-    """The latest report, which may quote any domain: a key that is bound to some does not open it."""
+    """The latest report."""
 
     path = "/report"
+    # A report quotes the documents that it was made over, whichever domain's they are.
     opt = {"scope": "read", "all_domains": True}  # noqa: RUF012  # Litestar reads it once
 
     @get("/")

@@ -15,6 +15,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from api import examples, security, wire
 from api.documents import MOST, DocumentPage, StoredDocument
+from api.jobs import Job
 from api.openai_problems import as_openai
 from api.problems import MEDIA_TYPE, Problem
 from api.requests import AnswerRequest, PassagesRequest
@@ -40,6 +41,7 @@ RESPONSES: tuple[type[Value], ...] = (
     DomainInfo,
     DocumentPage,
     StoredDocument,
+    Job,
     Health,
     Problem,
     *EVENT_TYPES,
@@ -81,6 +83,8 @@ class Operation:
     parameters: tuple[Parameter, ...] = ()
     as_openai: bool = False
     """Whether errors have OpenAI's shape."""
+    body: Json | None = None
+    """The content of a request that is no JSON."""
 
 
 DOMAIN = Parameter("domain", "path", "GET /v1/domains lists them", "plant", {"type": "string", "minLength": 1})
@@ -97,6 +101,13 @@ AFTER = Parameter(
 
 def operations() -> tuple[Operation, ...]:
     """Everything that callers may ask for."""
+    from api.schema_ingestion import operations as ingestion
+
+    return (*asking(), *ingestion())
+
+
+def asking() -> tuple[Operation, ...]:
+    """What is asked of what is stored."""
     stream = b"".join(wire.to_event(event.type, at, event) for at, event in enumerate(examples.EVENTS, start=1))
     return (
         Operation(
@@ -282,6 +293,8 @@ def _operation(operation: Operation) -> Json:
             }
             for each in operation.parameters
         ]
+    if operation.body is not None:
+        said["requestBody"] = {"required": True, "content": operation.body}
     if operation.request is not None:
         content = of_type(operation.request)
         content["application/json"]["example"] = operation.request.model_dump(mode="json", exclude_unset=True)

@@ -118,7 +118,7 @@ def operations() -> tuple[Operation, ...]:
             "With `stream` each is a line of its own as soon as it is finished. A caller who leaves gives up the rest.",
             BATCH,
             {200: ("What became of each question", _items())},
-            (400, 413, 415, 500, 503),
+            (400, 404, 413, 415, 500, 503),
         ),
         Operation(
             "post",

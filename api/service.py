@@ -9,15 +9,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from typing import Protocol, TypeVar
 
 from api.flights import Flights
+from api.ingesting import Ingesting, Receiving
+from api.jobs import Job
 from api.queue import AnswerQueue, Results
 from rag.documents import DocumentSummary
-from rag.errors import BackendError, CorpusError, ModelBusy, RagError
-from rag.protocols import Vectors
+from rag.errors import BackendError, CorpusError, ModelBusy, RagError, UnknownDocument, UnknownDomain
+from rag.protocols import Embedder, Vectors
 from rag.settings import Settings
 from rag.types import (
     Document,
@@ -54,6 +57,11 @@ class Answering(Protocol):
 
     def passages(self, question: Question, *, mode: RetrievalMode | None = None) -> list[Passage]:
         """What retrieval finds, best first."""
+        ...
+
+    @property
+    def embedder(self) -> Embedder:
+        """What turns texts into vectors; the pipeline's to close."""
         ...
 
     @property
@@ -139,6 +147,7 @@ class Service:
         self._flights = Flights(kept=settings.server.kept_answers)
         self._lookups = ThreadPoolExecutor(LOOKUPS, thread_name_prefix="lookup")
         self._looking = 0
+        self._ingesting = Ingesting(settings, self._embedder)
         self._stopping = False
         self._pipeline: Answering | None = None
         self._failure: RagError | None = None
@@ -157,6 +166,7 @@ class Service:
         await self._queue.close()
         if self._started is not None:
             await self._started
+        await asyncio.to_thread(self._ingesting.close)
         self._lookups.shutdown(wait=False, cancel_futures=True)
         if self._pipeline is not None:
             await asyncio.to_thread(self._pipeline.close)
@@ -197,6 +207,42 @@ class Service:
         finally:
             self._looking -= 1
 
+    # --- changing what is stored ---
+
+    @asynccontextmanager
+    async def receiving(self, domain: str, length: int) -> AsyncIterator[Receiving]:
+        """A place for the files of an upload of `length` bytes (0: unknown), removed again unless it is submitted.
+
+        Raises InvalidQuestion (no domain name), UploadTooLarge, ModelBusy, StorageFull, CorpusError.
+        """
+        self._ready()
+        async with self._ingesting.receiving(domain, length) as receiving:
+            yield receiving
+
+    async def remove_document(self, domain: str, document_id: str) -> Job:
+        """The job that removes a document. Raises UnknownDomain, UnknownDocument, ModelBusy, StorageFull."""
+        if await self.look_up(lambda pipeline: pipeline.document(domain, document_id), domain=domain) is None:
+            raise UnknownDocument(f"domain {domain!r} stores no document of that id; its documents can be listed")
+        return await asyncio.to_thread(self._ingesting.remove, domain, (document_id,))
+
+    async def remove_domain(self, domain: str) -> Job:
+        """The job that removes a domain with everything in it. Raises UnknownDomain, ModelBusy, StorageFull."""
+        if not await self.look_up(lambda pipeline: pipeline.domains(among={domain}), domain=domain):
+            raise UnknownDomain.named(domain)
+        return await asyncio.to_thread(self._ingesting.remove, domain, None)
+
+    def job(self, job_id: str) -> Job:
+        """A job as it is now. Raises UnknownJob."""
+        return self._ingesting.queue.get(job_id)
+
+    def jobs(self) -> list[Job]:
+        """Every job that is not forgotten, newest first."""
+        return self._ingesting.queue.all()
+
+    async def cancel_job(self, job_id: str) -> Job:
+        """Ask for a job to stop; what has ended stays as it is. Raises UnknownJob."""
+        return await asyncio.to_thread(self._ingesting.queue.cancel, job_id)
+
     async def health(self) -> Health:
         """Whether questions can be answered now; answers at once while the pipeline is built."""
         try:
@@ -226,9 +272,16 @@ class Service:
             raise Starting("the models are still being loaded; /health/ready tells when questions are taken")
         return self._pipeline
 
+    def _embedder(self) -> Embedder:
+        """The pipeline's, for jobs, which begin once there is one and go on while the service refuses new work."""
+        if self._pipeline is None:
+            raise Starting("the models are still being loaded")
+        return self._pipeline.embedder
+
     async def _start(self, on_built: Callable[[RagError | None], None]) -> None:
         try:
             self._pipeline = await asyncio.to_thread(self._build, self._settings)
+            await asyncio.to_thread(self._ingesting.start)
         except RagError as error:
             self._failure = error
         except Exception as error:

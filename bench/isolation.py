@@ -52,7 +52,8 @@ def main() -> int:
     os.environ["UNDERSTUDY_LOG__LEVEL"] = "warning"
     understudy = [sys.executable, "-m", "api"]
     for domain in (OWN, FOREIGN):
-        subprocess.run([*understudy, "ingest", "apply", f"corpora/{domain}", "--domain", domain], check=True)
+        command = [*understudy, "ingest", "apply", f"corpora/{domain}", "--domain", domain]
+        subprocess.run(command, check=True, stdout=sys.stderr)
     scopes = [part for scope in ("read", "ingest", "admin") for part in ("--scope", scope)]
     made = subprocess.run(
         [*understudy, "keys", "create", "bench.isolation", "--domain", OWN, *scopes, "--json"],

@@ -2,7 +2,8 @@
 
 A run that is fitted on was made with `UNDERSTUDY_ANSWER__MIN_CONFIDENCE=0`, so that every question got the best
 answer there is. The weights are those of a logistic regression with a small penalty on the standardised signals; the
-threshold is the highest that refuses no more of the answerable questions than the stated share.
+threshold is the highest that refuses no more of the answerable questions than the stated share. An answer of given
+options has a confidence and no threshold: who gives options wants one of them.
 """
 
 from __future__ import annotations
@@ -20,12 +21,14 @@ from evaluation.judging import own_answer
 from evaluation.metrics.abstention import calibration_error
 from evaluation.records import Record
 from evaluation.suites import Use
-from rag.calibration import Calibration, Checked, Fit
+from rag.calibration import Calibration, Checked, Fit, Trusted
 from rag.errors import InvalidCorpus
 
 ARM = "slm+rag"
 LEAST = 30
 """Answers of one basis that a fit takes at least."""
+ALWAYS_GIVEN = frozenset({"option"})
+"""Bases whose answers no threshold keeps back."""
 PENALTY = 1.0
 """Of the squared standardised weights, in answers."""
 
@@ -75,7 +78,9 @@ def fit(
         parts = [part for part in found if sum(case.basis == basis for case in part) >= LEAST]
         own = [case for part in parts for case in part if case.basis == basis and case.signals]
         if own and len({case.right for case in own}) == 2:
-            fits[basis] = _fit(own, max_refused, silent=_silent([case for part in parts for case in part]))
+            silent = _silent([case for part in parts for case in part])
+            found_fit = _fit(own, max_refused, silent=silent)
+            fits[basis] = found_fit.model_copy(update={"threshold": 0.0}) if basis in ALWAYS_GIVEN else found_fit
     if not fits:
         raise InvalidCorpus(
             f"no kind of answer stands in {runs[0].folder} {LEAST} times, right and wrong: ask more questions, with "
@@ -98,12 +103,45 @@ def _asked(run: Finished) -> tuple[str, str, str, str]:
     return declared.domain, declared.generation, declared.model_fingerprint, declared.embedder_fingerprint
 
 
-def check(calibration: Calibration, run: Finished, judge: Judge) -> Checked:
-    """What the thresholds do to a run that was made without them."""
+def added(before: Calibration | None, fitted: Calibration) -> Calibration:
+    """The new fits beside those of other bases that were made on the same weights before, with their checks."""
+    if before is None or (before.weights, before.embedder) != (fitted.weights, fitted.embedder):
+        return fitted
+    return fitted.model_copy(
+        update={
+            "fits": {**before.fits, **fitted.fits},
+            "n": fitted.n + before.n,
+            "suite": ", ".join(dict.fromkeys(f"{before.suite}, {fitted.suite}".split(", "))),
+            "checked": fitted.checked or before.checked,
+            "trusted": {**before.trusted, **fitted.trusted},
+        }
+    )
+
+
+def trusted(calibration: Calibration, runs: Sequence[Finished], judge: Judge) -> dict[str, Trusted]:
+    """By basis, whether the confidence means what it says, over runs that were made without thresholds."""
+    found: dict[str, list[tuple[float, bool]]] = {}
+    for case in (case for run in runs for case in cases(run, judge)):
+        fitted = calibration.fits.get(case.basis)
+        if fitted and case.given:
+            found.setdefault(case.basis, []).append((fitted.confidence(case.signals), case.right))
+    return {
+        basis: Trusted(
+            n=len(pairs),
+            right=sum(right for _, right in pairs) / len(pairs),
+            confidence=sum(trust for trust, _ in pairs) / len(pairs),
+            calibration_error=calibration_error(*map(list, zip(*pairs, strict=True))),
+        )
+        for basis, pairs in sorted(found.items())
+    }
+
+
+def check(calibration: Calibration, runs: Sequence[Finished], judge: Judge) -> Checked:
+    """What the thresholds do to runs that were made without them."""
     given, refused, outside, silent = [], 0, 0, 0
     confidence, right = [], []
     answerable = 0
-    for case in cases(run, judge):
+    for case in (case for run in runs for case in cases(run, judge)):
         fitted = calibration.fits.get(case.basis)
         trust = fitted.confidence(case.signals) if fitted else 1.0
         kept = case.given and (fitted is None or trust >= fitted.threshold)

@@ -122,7 +122,7 @@ def calibrate(
     ],
     *,
     against: Annotated[
-        Path | None, typer.Option("--check", help="Another such run, of other questions, to check the fit on.")
+        list[Path] | None, typer.Option("--check", help="Another such run, of other questions, to check the fit on.")
     ] = None,
     max_refused: Annotated[
         float, typer.Option(min=0.0, max=0.9, help="Most answerable questions that may be refused, as a share.")
@@ -132,13 +132,17 @@ def calibrate(
         typer.Option("--out", help="Write here, for any domain; default: beside the one asked."),
     ] = None,
     suite: SuiteOption = None,
+    add: Annotated[
+        bool, typer.Option("--add", help="Keep the fits of other kinds of answers that are there already.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Fit how far answers can be trusted, and from where on they are not given. Asks no model."""
-    from evaluation.calibrating import check, fit
+    from evaluation.calibrating import added, check, fit, trusted
     from evaluation.finished import read_run
     from evaluation.judge import shipped_judge
     from evaluation.running import current_weights
+    from rag import calibration
     from rag.build import open_catalog
     from rag.settings import load
 
@@ -147,8 +151,11 @@ def calibrate(
         run = runs[0]
         fitted = fit(runs, judge, max_refused=max_refused, weights=current_weights(run), for_any_domain=out is not None)
         if against:
-            fitted = fitted.model_copy(update={"checked": check(fitted, read_run(against, suite), judge)})
+            others = [read_run(folder, suite) for folder in against]
+            checks = {"checked": check(fitted, others, judge), "trusted": trusted(fitted, others, judge)}
+            fitted = fitted.model_copy(update=checks)
         path = out or open_catalog(load()).calibration_path(run.declared.domain)
+        fitted = added(calibration.read(path), fitted) if add else fitted
         path.write_text(fitted.model_dump_json(indent=1) + "\n", "utf-8")
     if as_json:
         typer.echo(fitted.model_dump_json(indent=1))
@@ -161,8 +168,31 @@ def calibrate(
             f"of {seen.out_of_corpus} out-of-corpus questions; {seen.accuracy_of_given:.1%} of what it gives is right; "
             f"calibration error {seen.calibration_error * 100:.1f} points"
         )
+        for basis, held in fitted.trusted.items():
+            typer.echo(
+                f"  {basis}: {held.right:.1%} of {held.n} right, mean confidence {held.confidence:.1%}, "
+                f"calibration error {held.calibration_error * 100:.1f} points"
+            )
     else:
         typer.echo("not checked on other questions: --check RUN does")
+
+
+@app.command()
+def options(
+    suite: SuitePath,
+    out: Annotated[Path, typer.Option("--out", help="Write the questions here, a table that `run` takes (.jsonl).")],
+    *,
+    seed: Annotated[int, typer.Option(help="Of the wrong options and their order.")] = 0,
+) -> None:
+    """Give questions that have none four options each, so that a confidence of options can be fitted."""
+    from evaluation.made_options import with_options
+    from evaluation.suites import read_suite
+
+    with refusals("evaluate"):
+        made = with_options(read_suite(suite)[0].used(), seed=seed)
+    fields = {"id", "question", "answers", "options", "answer_choice", "gold_doc_ids", "use"}
+    out.write_text("".join(question.model_dump_json(include=fields) + "\n" for question in made), "utf-8")
+    typer.echo(f"wrote {len(made)} questions to {out}")
 
 
 @app.command()

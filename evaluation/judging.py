@@ -71,13 +71,17 @@ def own_answer(question: SuiteQuestion, record: Record, judge: Judge) -> Scored:
 
 
 def _grounded(question: SuiteQuestion, record: Record) -> bool:
-    """With evidence text: a citation supports its claim. Without, or for a bare yes or no: a gold document is cited."""
+    """With evidence text: a citation supports its claim. Without, or for a bare yes or no: a gold document is cited, or
+    words that stand in one just so: pages of one family repeat whole sentences."""
     told = question.kind is not Kind.YES_NO  # "yes" has no words that a quote could hold
     if (told and question.gold_evidence) or not question.gold_doc_ids:
         return any(
             grounding.support(question.question, c.claim, c.quote) >= grounding.SUPPORTED for c in record.citations
         )
-    return any(c.document_id in question.gold_doc_ids for c in record.citations)
+    return any(
+        c.document_id in question.gold_doc_ids or grounding.stands(c.quote, question.gold_texts)
+        for c in record.citations
+    )
 
 
 def recorded_answer(question: SuiteQuestion, row: Recorded, judge: Judge) -> Scored:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import json
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
@@ -63,6 +63,11 @@ class SuiteQuestion(Value):
     answer_choice: str = Field(default="", description="the gold letter of a multiple-choice question")
     gold_doc_ids: tuple[str, ...] = ()
     gold_evidence: tuple[str, ...] = ()
+    gold_texts: tuple[str, ...] = Field(
+        default=(),
+        repr=False,
+        description="of the gold documents, where no evidence is given and the corpus is a table",
+    )
     use: Use
     task: str = Field(default="", description="sub-suite, reported on its own")
     file: str
@@ -166,7 +171,14 @@ def read_suite(path: Path) -> tuple[Suite, list[Problem]]:
         )
     questions = tuple(question for file in files for question in _questions(file, path, problems))
     recorded = tuple(row for file in sorted(path.glob("baselines/*.jsonl")) for row in _recorded(file, path, problems))
-    documents = _documents(path, problems)
+    bare = {document for q in questions if not q.gold_evidence for document in q.gold_doc_ids}
+    documents, texts = _documents(path, bare, problems)
+    questions = tuple(
+        q
+        if q.gold_evidence
+        else q.model_copy(update={"gold_texts": tuple(texts[d] for d in q.gold_doc_ids if d in texts)})
+        for q in questions
+    )
     return Suite(
         name=_name(path), root=str(path), questions=questions, recorded=recorded, documents=documents
     ), problems
@@ -270,21 +282,27 @@ def _bad_row(file: str, line: int, error: ValidationError) -> Problem:
     return Problem(file=file, line=line, severity="error", message=f"field {where!r}: {first['msg']}")
 
 
-def _documents(path: Path, problems: list[Problem]) -> frozenset[str] | None:
+def _documents(
+    path: Path, wanted: Collection[str], problems: list[Problem]
+) -> tuple[frozenset[str] | None, dict[str, str]]:
+    """The ids of the corpus, None for a bare table, and the texts of the wanted documents where it is one file."""
     corpus = path / "corpus.jsonl"
     if corpus.is_file():
         ids: set[str] = set()
+        texts: dict[str, str] = {}
         for line, row in _rows(corpus, "corpus.jsonl", problems):
             document = str(row.get("doc_id", ""))
             if not document or document in ids:
                 what = f"document {document!r} comes twice" if document else "a document without doc_id"
                 problems.append(Problem(file="corpus.jsonl", line=line, severity="error", message=what))
             ids.add(document)
-        return frozenset(ids)
+            if document in wanted:
+                texts[document] = str(row.get("text", ""))
+        return frozenset(ids), texts
     folder = path / "documents" if (path / "documents").is_dir() else path
     if (path / "corpus.toml").is_file():
-        return frozenset(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
-    return None
+        return frozenset(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()), {}
+    return None, {}
 
 
 def check(path: Path) -> list[Problem]:

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from rag import choosing, context, extraction, grounding, reading, tables
+from rag import choosing, context, extraction, grounding, reading, scoping, tables
 from rag.errors import InvalidQuestion
-from rag.prompt import answer_messages
+from rag.prompt import answer_messages, heading_line
 from rag.protocols import Embedder, LanguageModel
 from rag.stages import StageClock
 from rag.types import Decoding, Message, OptionScore, Passage, Piece, Prompt, RetrievalMode
@@ -120,7 +120,8 @@ class Answerer:
         text_of: Callable[[str], str],
     ) -> Brief:
         """Choose what the model is shown, in at most `budget` tokens."""
-        sentences = reading.rank(question, found, self._embedder)
+        spoken = [p for p in found if options or not scoping.of_another(question, heading_line(p), p.text)]
+        sentences = reading.rank(question, spoken, self._embedder)
         relevant = bool(sentences) and sentences[0].score >= self._limits.min_relevance
         clock.lap("read")
         chosen = reading.excerpts(sentences[: self._limits.sentences]) if relevant else []
@@ -162,14 +163,17 @@ class Answerer:
             conclusion=conclusion,
         )
         first, second, *_ = sorted(weighed, key=lambda option: -option.score)
-        at = first.sentence
+        at, lead, best = first.sentence, first.score - second.score, brief.sentences[0]
         return Outcome(
             grounding.option(first.option, brief.question, at.passage, at.start, at.end),
             "option",
             draft=first.option,
             prompt_tokens=self._model.prompt_tokens(brief.messages) if gains else 0,
             options=tuple(OptionScore(option=w.option, score=round(w.score, 6)) for w in weighed),
-            signals={"sentence": brief.sentences[0].score, "option": first.score, "margin": first.score - second.score},
+            # scores of words and of votes are no one scale: each has signals of its own
+            signals={"polar": 1.0, "polar_lead": lead, "polar_sentence": best.score}
+            if polar
+            else {"option": first.score, "option_lead": lead, "sentence": best.score, "cosine": best.cosine},
         )
 
     def extract(self, brief: Brief, cancelled: Cancelled = None) -> Outcome:
@@ -187,8 +191,11 @@ class Answerer:
         best, at = chosen.best, chosen.best.sentence
         moved = best.passage.start - at.passage.start  # the excerpt's offsets as the passage's
         verdict = grounding.span(at.passage, (at.start, at.end), (best.start + moved, best.end + moved))
+        sentence = at.passage.text[at.start : at.end]
         if at.row is not None:
             verdict = _row(brief, at, best.start + moved)
+        elif (said := tables.said(at.passage.text, at.start, at.end)) != sentence:
+            verdict = grounding.row(said, at.passage, (at.start, at.end), (best.start + moved, best.end + moved))
         return Outcome(
             verdict,
             "span",
@@ -208,7 +215,11 @@ class Answerer:
         if not brief.relevant:
             return Outcome(grounding.Verdict("", (), silent(brief)), "quote")
         best = brief.sentences[:TRUSTED_SENTENCES]
-        signals = {"sentence": best[0].score}
+        signals = {
+            "sentence": best[0].score,
+            "cosine": best[0].cosine,
+            "lead": best[0].score - best[-1].score,
+        }
         passages = list(dict.fromkeys((s.passage.document_id, s.passage.start) for s in best))
         verdict = grounding.check(
             draft,
@@ -225,7 +236,8 @@ class Answerer:
             for s in best
         )
         if near:
-            return Outcome(verdict, "model", draft=draft, signals=signals)
+            support = min(citation.support for citation in verdict.citations)
+            return Outcome(verdict, "model", draft=draft, signals=signals | {"support": support})
         quoted = grounding.quote(best[0].passage, best[0].start, best[0].end)
         return Outcome(quoted, "quote", draft=draft, signals=signals)
 

@@ -45,6 +45,15 @@ class Checked(Value):
     calibration_error: float = Field(description="expected, of the confidence taken as a probability")
 
 
+class Trusted(Value):
+    """How far the confidence of one basis is to be trusted, on questions that it was not fitted on."""
+
+    n: NonNegativeInt
+    right: float = Field(description="share of right answers")
+    confidence: float = Field(description="mean confidence: what that share should be")
+    calibration_error: float = Field(description="expected, in ten bins")
+
+
 class Calibration(Value):
     """The fits of one domain, and what they were made on."""
 
@@ -57,6 +66,7 @@ class Calibration(Value):
     embedder: str = Field(description="fingerprint")
     generation: str = Field(default="", description="of the domain; empty for one that is meant for any")
     checked: Checked | None = None
+    trusted: dict[str, Trusted] = Field(default={}, description="basis of an answer -> how its confidence held")
 
     def stale(self, *, weights: str, embedder: str, generation: str) -> str:
         """Why the numbers are a guess here, or nothing."""

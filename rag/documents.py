@@ -84,6 +84,28 @@ class DocumentStore:
         with self._lock:
             self._db.close()
 
+    def copy_to(self, path: Path) -> None:
+        """Copy everything into a new file, as of one moment. Raises StorageFull, CorpusError."""
+        with self._lock:
+            try:
+                copy = sqlite3.connect(path)
+                try:
+                    self._db.backup(copy)
+                finally:
+                    copy.close()
+            except sqlite3.Error as error:
+                raise _failure(error, path) from error
+
+    def finish(self) -> None:
+        """Fold the write-ahead log into the file, which from now on is only read, and close it."""
+        with self._lock:
+            try:
+                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                self._db.execute("PRAGMA journal_mode=DELETE")
+                self._db.close()
+            except sqlite3.Error as error:
+                raise _failure(error, self._path) from error
+
     # --- reading ---
 
     def get(self, document_id: str) -> Document | None:
@@ -136,6 +158,10 @@ class DocumentStore:
         """The metadata of every document that has some, by id."""
         rows = self._all("SELECT id, metadata FROM documents WHERE metadata != '{}'")
         return {row[0]: json.loads(row[1]) for row in rows}
+
+    def titles(self) -> list[tuple[str, str]]:
+        """(id, title) of every document, by id."""
+        return [(row[0], row[1]) for row in self._all("SELECT id, title FROM documents ORDER BY id")]
 
     def version(self) -> int:
         """Changes when another connection has changed the file."""

@@ -5,6 +5,10 @@ RagError
 │   ├── InvalidQuestion        empty, too long, or a filter that does not fit the domain
 │   ├── UnknownDomain          no domain of that name is stored, or none that the caller may know of
 │   ├── UnknownDocument        the domain stores no document of that id
+│   ├── UnknownJob             there is no such ingestion job, or none that the caller may know of
+│   ├── InvalidUpload          no files, names that are none, or formats that no reader reads
+│   │   ├── UploadTooLarge         beyond the bytes or files that are taken
+│   │   └── UploadTooSlow          its bytes stopped coming
 │   ├── NoReport               no evaluation report is served here
 │   ├── NotAuthenticated       no key, or none that opens anything
 │   ├── NotAllowed             a key that lacks the scope, or a page of somewhere else that asks in the user's name
@@ -103,6 +107,33 @@ class UnknownDocument(QuestionError):
     """The domain stores no document of that id."""
 
     code = "unknown_document"
+
+
+class UnknownJob(QuestionError):
+    """There is no ingestion job of that id, it was forgotten since, or the caller may not know of it."""
+
+    code = "unknown_job"
+
+    def __init__(self) -> None:
+        super().__init__("there is no such job; GET /v1/jobs lists them, and forgets the oldest that have ended")
+
+
+class InvalidUpload(QuestionError):
+    """No files, a name that is none, or a format that no reader reads."""
+
+    code = "invalid_upload"
+
+
+class UploadTooLarge(InvalidUpload):
+    """More bytes or files than are taken at once."""
+
+    code = "upload_too_large"
+
+
+class UploadTooSlow(InvalidUpload):
+    """The bytes of an upload stopped coming."""
+
+    code = "upload_too_slow"
 
 
 class NoReport(QuestionError):

@@ -19,8 +19,12 @@ SENTENCE_END = re.compile(
 """Where a sentence ends: a full stop before something that is no small letter, a blank line, or a new row, list
 item or heading. A single line break inside a paragraph is none: PDF text is wrapped anywhere."""
 
+NUMBERED = re.compile(r"\s*(\d{1,9})[.)]\s")
+"""An item of a numbered list, or a number that a broken line happens to begin with."""
+_MARKER = re.compile(r"\s*\d{1,3}\.")
+
 ABBREVIATION = re.compile(
-    r"(?:\b(?:[A-Z]|Mr|Mrs|Ms|Dr|Prof|St|No|Nos|vs|etc|Fig|Eq|Inc|Ltd|Co|Jr|Sr|approx|e\.g|i\.e|cf|U\.S))\.$"
+    r"(?:\b(?:[A-Z]|Mr|Mrs|Ms|Dr|Prof|St|No|Nos|vs|etc|Fig|Eq|Inc|Ltd|Co|Jr|Sr|approx|e\.g|i\.e|eg|ie|cf|U\.S))\.$"
 )
 
 _COMMON = """
@@ -73,15 +77,27 @@ def has_digit(word: str) -> bool:
 
 def sentences(text: str) -> Iterator[tuple[int, int]]:
     """(start, end) of each sentence, list item or table row, white space around it left out, in order."""
-    start = 0
+    start, first = 0, NUMBERED.match(text)
+    last = int(first[1]) if first else 0
     for match in SENTENCE_END.finditer(text):
-        if text[match.start() - 1 : match.start()] == "." and ABBREVIATION.search(
-            text, max(0, match.start() - 12), match.start()
-        ):
+        item = NUMBERED.match(text, match.end()) if "\n" in match[0] else None
+        goes_on = item is not None and int(item[1]) in (1, last + 1)
+        if match[0] == "\n" and item and not goes_on and text[match.start() - 1] not in ".!?…:":
+            continue  # a broken line happens to begin with a number
+        if _inside(text, start, match.start()) and not goes_on:
             continue
+        if goes_on and item:
+            last = int(item[1])
         yield from _trimmed(text, start, match.start())
         start = match.end()
     yield from _trimmed(text, start, len(text))
+
+
+def _inside(text: str, start: int, end: int) -> bool:
+    """Whether a full stop ends an abbreviation, or the number that a list item of this sentence begins with."""
+    if text[end - 1 : end] != ".":
+        return False
+    return bool(ABBREVIATION.search(text, max(0, end - 12), end)) or bool(_MARKER.fullmatch(text, start, end))
 
 
 def _trimmed(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:

@@ -28,7 +28,6 @@ from rag.types import (
     DoneEvent,
     EngineStatistics,
     Event,
-    Filter,
     Health,
     ModelCard,
     Passage,
@@ -40,9 +39,13 @@ from rag.types import (
     Trace,
     VerdictEvent,
 )
+from rag.vector_memory import RememberingEmbedder
 
 ABSTAINED = "The documents do not answer this question."
 """The text of an answer that abstains; the closest passages stand beside it."""
+
+NUMBERED_PASSAGES = 2
+"""Passages that lead where a question says a document's own number: its word first, the others' beside it."""
 
 UNSURE = "what the passages say is too unsure an answer"
 
@@ -62,13 +65,18 @@ class Pipeline:
         open_index: Callable[[Generation], Index],
         limits: Limits,
         reranker: Reranker | None = None,
+        remembered_texts: int = 0,
     ) -> None:
-        """The pipeline owns embedder and model: `close` closes them."""
+        """The pipeline owns embedder and model: `close` closes them.
+
+        remembered_texts: sentences and questions whose vectors are kept for the next time
+        """
         self._catalog = catalog
         self._embedder = embedder
         self._model = model
         self._limits, self._reranker = limits, reranker
-        self._answerer = Answerer(embedder, model, limits)
+        self._reading = RememberingEmbedder(embedder, most=remembered_texts)
+        self._answerer = Answerer(self._reading, model, limits)
         self._domains = OpenDomains(catalog, embedder, open_index)
 
     @property
@@ -204,8 +212,9 @@ class Pipeline:
         return self._domains.get(domain).documents.get(document_id)
 
     def generation(self, domain: str) -> str:
-        """The live generation of a domain. Raises UnknownDomain."""
-        return self._catalog.live(domain).manifest.generation
+        """What no two live generations share, also where a domain was deleted and made anew. Raises UnknownDomain."""
+        manifest = self._catalog.live(domain).manifest
+        return f"{manifest.generation} {manifest.created.isoformat()}"
 
     # --- telling ---
 
@@ -279,27 +288,33 @@ class Pipeline:
     def _search(
         self, domain: OpenDomain, text: str, question: Question, clock: StageClock, *, mode: RetrievalMode | None = None
     ) -> list[Passage]:
-        vector = self._embedder.embed([text])[0]
+        vector = self._reading.embed([text])[0]
         clock.lap("embed")
-        chosen = question.filter
-        if self._limits.scope and chosen.documents is None:
-            named = domain.scopes().filter(text)
-            chosen = chosen.model_copy(update={"documents": named.documents})
-
         limit = question.max_passages or self._limits.passages
+        candidates = max(limit, self._limits.rerank_candidates) if self._reranker else limit
 
-        def search(chosen: Filter) -> list[Passage]:
+        def search(documents: tuple[str, ...] | None, limit: int) -> list[Passage]:
             return domain.index.search(
                 vector=vector,
                 text=text,
-                limit=max(limit, self._limits.rerank_candidates) if self._reranker else limit,
+                limit=limit,
                 mode=mode or self._limits.mode,
-                filter=chosen,
+                filter=question.filter.model_copy(update={"documents": documents}),
             )
 
-        found = search(chosen)
-        if not found and chosen != question.filter:
-            found = search(question.filter)
+        chosen = question.filter.documents
+        numbered: tuple[str, ...] = ()
+        old: frozenset[str] = frozenset()
+        if self._limits.scope and chosen is None:
+            scopes = domain.scopes()
+            chosen, numbered, old = scopes.filter(text).documents, scopes.numbered(text), scopes.superseded(text)
+        wanted = candidates * 2 if old else candidates
+        found = search(chosen, wanted)
+        if not found and chosen != question.filter.documents:
+            found = search(question.filter.documents, wanted)
+        if numbered:
+            found = _first(search(numbered, NUMBERED_PASSAGES), found)
+        found = [passage for passage in found if passage.document_id not in old][:candidates]
         clock.lap("search")
         if self._reranker is not None and found:
             found = reranked(text, found, self._reranker)[:limit]
@@ -361,6 +376,12 @@ def reranked(question: str, found: list[Passage], reranker: Reranker) -> list[Pa
     scores = reranker.scores(question, [f"{heading_line(passage)}\n{passage.text}" for passage in found])
     order = sorted(range(len(scores)), key=lambda i: -scores[i])
     return [found[i] for i in order] + found[len(scores) :]
+
+
+def _first(leading: Sequence[Passage], found: Sequence[Passage]) -> list[Passage]:
+    """Passages of both rankings, the leading ones first, each once."""
+    known = {(passage.document_id, passage.start): passage for passage in (*leading, *found)}
+    return list(known.values())
 
 
 def _reason(reason: str, language: str) -> str:

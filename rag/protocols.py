@@ -117,8 +117,16 @@ class Index(Protocol):
         """Exact number of chunks that the filter admits."""
         ...
 
+    def vectors(self, ids: Sequence[str]) -> dict[str, Vectors]:
+        """The dense vector, (d,) float32, of each of these chunks that is there, by id."""
+        ...
+
     def optimize(self) -> None:
         """Build search structures after bulk writes. Searching is correct before and during."""
+        ...
+
+    def publish(self) -> None:
+        """Let others than this project's readers find it: on a server by the domain's alias, else nothing."""
         ...
 
     def close(self) -> None:

@@ -58,7 +58,7 @@ def rank(question: str, passages: Sequence[Passage], embedder: Embedder) -> list
     ][:MAX_SENTENCES]
     if not spans:
         return []
-    texts = [f"{heading_line(passage)}\n{passage.text[start:end]}" for passage, start, end in spans]
+    texts = [f"{heading_line(passage)}\n{tables.headed(passage.text, start, end)}" for passage, start, end in spans]
     vectors = embedder.embed([question, *texts])
     cosines = vectors[1:] @ vectors[0]
     ranked = [

@@ -31,7 +31,12 @@ class DataSettings(Section):
     """Where things are kept."""
 
     directory: Path = Field(Path("data"), description="domains, model cache and registry live here")
-    retention_days: int = Field(30, ge=0, description="superseded generations older than this are removed; 0 keeps all")
+    retention_days: int = Field(
+        30,
+        ge=0,
+        description="generations superseded for longer are removed, but never the previous one; 0: no limit",
+    )
+    generations: int = Field(3, ge=1, description="superseded generations of a domain that are kept, for rollback")
 
 
 class LogSettings(Section):
@@ -67,6 +72,9 @@ class EmbedderSettings(Section):
     backend: Literal["auto", "openvino", "torch"] = Field("auto", description="auto: openvino where it is installed")
     batch_tokens: int = Field(4096, ge=256, description="padded tokens of one batch")
     threads: int = Field(0, ge=0, description="0: one for each core")
+    remembered_texts: int = Field(
+        20_000, ge=0, description="sentences of passages whose vectors are kept in memory, 1.6 KB each for the default"
+    )
 
 
 def _object(value: Any) -> Any:
@@ -196,6 +204,21 @@ class LimitSettings(Section):
     )
 
 
+class UploadsSettings(Section):
+    """Documents that come over HTTP."""
+
+    max_file_bytes: int = Field(50_000_000, ge=1, description="a larger file gets 413")
+    max_bytes: int = Field(200_000_000, ge=1, description="files of one upload together; beyond it 413")
+    max_files: int = Field(500, ge=1, description="files of one upload; beyond it 413")
+    max_waiting: int = Field(16, ge=1, description="jobs that may wait; beyond it 503 with Retry-After")
+    max_receiving: int = Field(4, ge=1, description="uploads that are received at once; beyond it 503")
+    idle_seconds: float = Field(30.0, gt=0, description="an upload whose bytes stop for so long gets 408")
+    job_seconds: float = Field(3600.0, gt=0, description="a job that takes longer fails, and changes nothing")
+    file_seconds: float = Field(60.0, gt=0, description="a file that takes longer to read is unreadable")
+    file_megabytes: int = Field(2048, ge=256, description="a file that needs more memory to read is unreadable")
+    keep_jobs: int = Field(200, ge=1, description="finished jobs whose result can still be asked for")
+
+
 class Settings(Section):
     """All settings in force."""
 
@@ -209,6 +232,7 @@ class Settings(Section):
     retrieval: RetrievalSettings = RetrievalSettings()
     answer: AnswerSettings = AnswerSettings()
     server: ServerSettings = ServerSettings()
+    uploads: UploadsSettings = UploadsSettings()
     limits: LimitSettings = LimitSettings()
 
     @model_validator(mode="after")

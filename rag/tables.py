@@ -16,6 +16,7 @@ from rag.lexical import words
 NUMBER = re.compile(r"[($€£¥+−-]*\s?\d[\d,]*(?:\.\d+)?\s?%?\)?%?|[—–-]")
 """A number as tables write it: grouped, negative in brackets, a per cent sign; a dash is nothing."""
 _GAP = re.compile(r" *(?:\||\t|   *) *")
+_RULE = re.compile(r"\s*\|(?:\s*:?-+:?\s*\|)+\s*")
 _YEAR = re.compile(r"(?:FY ?)?(?:19|20)\d\d")
 _CHANGE = re.compile(
     r"\b(?:chang|grow|grew|increas|decreas|declin|rise|rose|fall|fell)\w*.*(?:percent|%|\brate\b)|"
@@ -67,6 +68,46 @@ def row_at(text: str, start: int, end: int) -> Row | None:
     if all(_YEAR.fullmatch(cell.text) for cell in numbers):
         return None  # the columns' headings look like a row
     return Row(label.start, numbers[-1].end, label.text.strip(" :."), tuple(numbers))
+
+
+def unbarred(line: str) -> str:
+    """A table's line without its bars: label and value with a colon between, more with commas; else as it is."""
+    if not line.lstrip().startswith("|"):
+        return line
+    label, *values = [cell for cell in _barred(line) if cell] or [""]
+    return f"{label.rstrip(':')}: {', '.join(values)}" if values else label
+
+
+def said(text: str, start: int, end: int) -> str:
+    """A line between bars as an answer: with the headings of its cells where there are more than two; others as is."""
+    line = text[start:end]
+    return headed(text, start, end) if len(_barred(line)) > 2 else unbarred(line)
+
+
+def headed(text: str, start: int, end: int) -> str:
+    """A line between bars with the heading of each cell, as it is best compared with a question; others as they are.
+
+    The headings are the table's first line, where a ruled line follows it, or where it has no number and this one does.
+    """
+    line = text[start:end]
+    if not line.lstrip().startswith("|"):
+        return line
+    lines = text[:start].split("\n")[:-1]
+    above = []
+    while lines and lines[-1].lstrip().startswith("|"):
+        above.append(lines.pop())
+    if not above or _RULE.fullmatch(line):
+        return unbarred(line)
+    titles, cells = _barred(above[-1]), _barred(line)
+    ruled = len(above) > 1 and bool(_RULE.fullmatch(above[-2]))
+    plain = not any(c.isdigit() for c in above[-1]) and any(c.isdigit() for c in line)
+    if len(titles) != len(cells) or not (ruled or plain):
+        return unbarred(line)
+    return ", ".join(f"{title}: {cell}" if title else cell for title, cell in zip(titles, cells, strict=True) if cell)
+
+
+def _barred(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip().strip("|").split("|")]
 
 
 def headings(text: str, row: Row) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from evaluation.made_options import look
 from rag.extraction import REFUSAL
 from rag.prompt import answer_messages
 from rag.types import Message, Passage, Question
@@ -136,12 +137,8 @@ def _without(answers: Sequence[str], used: Sequence[Passage]) -> list[Passage]:
 
 def _alike(answer: str, others: Sequence[Labelled], rng: random.Random) -> list[str]:
     """Three answers of other questions that look like this one: numbers among numbers, names among names."""
-    pool = {a for q in others for a in q.answers[:1] if _look(a) == _look(answer) and a.casefold() != answer.casefold()}
+    pool = {a for q in others for a in q.answers[:1] if look(a) == look(answer) and a.casefold() != answer.casefold()}
     return rng.sample(sorted(pool), 3) if len(pool) >= 3 else []
-
-
-def _look(answer: str) -> tuple[bool, bool, int]:
-    return any(c.isdigit() for c in answer), answer[:1].isupper(), min(3, len(answer.split()))
 
 
 def _written(answer: str) -> re.Pattern[str]:

@@ -169,10 +169,11 @@ export class Turn {
     const parts = [];
     let begun = 0;
     for (const { at, end } of cuts) {
-      parts.push(...stressed(answer.text.slice(begun, end), answer.citations[at]));
+      const words = stressed(answer.text.slice(begun, end), answer.citations[at]);
       const label = `Citation ${at + 1}, ${answer.citations[at].title}`;
       const open = () => this.open(places, at);
-      parts.push(el("button", { type: "button", class: "cite", "aria-label": label, click: open }, `${at + 1}`));
+      const number = el("button", { type: "button", class: "cite", "aria-label": label, click: open }, `${at + 1}`);
+      parts.push(...together(words, number));
       begun = end;
     }
     return [...parts, answer.text.slice(begun)];
@@ -266,6 +267,14 @@ function stressed(text, { quote, char_start: start, focus }) {
   const words = slice(quote, focus[0] - start, focus[1] - start);
   const at = words ? text.indexOf(words) : -1;
   return at < 0 ? [text] : [text.slice(0, at), el("strong", {}, words), text.slice(at + words.length)];
+}
+
+// A citation's number never begins a line of its own: it stays with the last word before it.
+function together(words, number) {
+  const last = words.at(-1);
+  const cut = typeof last === "string" ? last.search(/\S*$/) : -1;
+  if (cut < 0 || last.length - cut > 30) return [...words, number];
+  return [...words.slice(0, -1), last.slice(0, cut), el("span", { class: "together" }, last.slice(cut), number)];
 }
 
 // The number stands beside it in words.

@@ -61,7 +61,10 @@ def measure(texts: list[str], rounds: int, tokens: int) -> Row:
 
     plain = load()
     # Without an adapter on either side, so that both evaluate the same weights.
-    settings = plain.model_copy(update={"model": plain.model.model_copy(update={"adapter": "none", "adapters": {}})})
+    # Room for the largest batch, so that both evaluate the same one.
+    room = {"parallel": max(SEQUENCES), "memory_tokens": 2 * max(SEQUENCES) * (256 + tokens)}
+    model_settings = plain.model.model_copy(update={"adapter": "none", "adapters": {}, **room})
+    settings = plain.model_copy(update={"model": model_settings})
     chosen = weights(settings)
     threads = len(os.sched_getaffinity(0))
     bare = Bare(chosen.path, sequences=max(SEQUENCES), tokens=256 + tokens, threads=threads)

@@ -18,6 +18,10 @@ SUPPORTED = 0.5
 """Support from which a claim counts as found in the cited words."""
 
 
+TELLING = 5
+"""Words of a quote that tell a sentence from a label."""
+
+
 class Outcome(StrEnum):
     """What became of one question of an arm that cites; every question is exactly one."""
 
@@ -48,11 +52,18 @@ def support(question: str, claim: str, quote: str) -> float:
     return 0.0 if said < SUPPORTED else (said + about) / 2
 
 
+def stands(quote: str, texts: Sequence[str]) -> bool:
+    """Whether cited words stand in one of some texts, white space aside; fewer than `TELLING` words prove nothing."""
+    words = quote.split()
+    return len(words) >= TELLING and any(" ".join(words) in " ".join(text.split()) for text in texts)
+
+
 def outcome(*, correct: bool, abstained: bool, answerable: bool, grounded: bool) -> Outcome:
     """The one of six that a question falls under.
 
     grounded: some citation supports the claim (`support` >= SUPPORTED), or, in a suite without evidence text, a gold
-    document is cited. An abstention on an unanswerable question is right, on an answerable one wrong.
+    document is cited, or words that stand in one. An abstention on an unanswerable question is right, on an answerable
+    one wrong.
     """
     if abstained:
         return Outcome.ABSTAINED_WRONGLY if answerable else Outcome.ABSTAINED_RIGHTLY

@@ -22,6 +22,12 @@ from tests.fakes.server import served, wait_until_ready
 pytestmark = pytest.mark.slow
 
 CORPORA = Path(__file__).parents[2] / "corpora"
+SAID = """() => {
+  const answer = [...document.querySelectorAll('.answer')].at(-1).cloneNode(true);
+  answer.querySelectorAll('button').forEach(button => button.remove());
+  return answer.textContent;
+}"""
+"""The last answer's words without the numbers of its citations."""
 PATIENCE = 60_000.0
 """Milliseconds: a machine that is busy with something else is slow, not wrong."""
 
@@ -78,7 +84,8 @@ def test_an_answer_its_follow_up_and_the_words_they_rest_on(page: Page, url: str
 
     # The words lit up are those that the API says stand there.
     body = {"domain": "plant", "question": "What number do I call for the nurse if somebody collapses from heat?"}
-    (said,) = page.request.post(f"{url}/v1/answers", data=body, timeout=PATIENCE).json()["citations"]
+    first = page.request.post(f"{url}/v1/answers", data=body, timeout=PATIENCE).json()
+    (said,) = first["citations"]
     stored = page.request.get(f"{url}/v1/domains/plant/documents/{said['document_id']}").json()["text"]
     assert mark.text_content() == said["quote"] == stored[said["char_start"] : said["char_end"]]
     before = page.evaluate("document.querySelector('mark').previousSibling.textContent")
@@ -86,9 +93,13 @@ def test_an_answer_its_follow_up_and_the_words_they_rest_on(page: Page, url: str
 
     page.keyboard.press("Escape")
     ask_and_wait(page, "And where is he taken?", 2)
-    expect(page.locator(".answer").last).to_contain_text("cool room")
+    earlier = [{"question": body["question"], "answer": first["text"]}]
+    follow_up = {"domain": "plant", "question": "And where is he taken?", "earlier": earlier}
+    second = page.request.post(f"{url}/v1/answers", data=follow_up, timeout=PATIENCE).json()
+    assert second["trace"]["rewritten"]
+    assert page.evaluate(SAID) == second["text"]
     page.locator(".trace summary").last.click()
-    expect(page.locator(".trace").last).to_contain_text("Searched as")
+    expect(page.locator(".trace").last).to_contain_text(second["trace"]["standalone_question"])
     expect(page.locator(".trace").last.get_by_role("row")).not_to_have_count(0)
     page.emulate_media(color_scheme="dark")
     page.screenshot(path=screenshots / f"page-{name}-dark.png")

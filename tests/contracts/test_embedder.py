@@ -11,6 +11,7 @@ import pytest
 from rag.adapters.embedding import DEFAULT, open_embedder
 from rag.errors import ModelUnavailable
 from rag.protocols import Embedder
+from rag.vector_memory import RememberingEmbedder
 from tests.fakes.embedder import HashedWords
 
 
@@ -25,10 +26,12 @@ def real(backend: str, cache: Path) -> Embedder:
     )
 
 
-@pytest.fixture(scope="module", params=["fake", "openvino", "torch"])
+@pytest.fixture(scope="module", params=["fake", "remembering", "openvino", "torch"])
 def embedder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Embedder:
     if request.param == "fake":
         return HashedWords()
+    if request.param == "remembering":
+        return RememberingEmbedder(HashedWords(), most=4)
     return real(request.param, tmp_path_factory.getbasetemp() / "models")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Collection, Iterator
 
+from rag.documents import DocumentSummary
 from rag.errors import UnknownDomain
 from rag.types import (
     Answer,
@@ -27,7 +28,7 @@ from rag.types import (
     VerdictEvent,
     sha256_text,
 )
-from tests.fakes.pipeline import FakePipeline, answer, citation, document, passage
+from tests.fakes.pipeline import FakePipeline, answer, citation, passage
 
 
 def mark(domain: str) -> str:
@@ -62,22 +63,35 @@ class Tenants(FakePipeline):
         self._open(question)
         return [self._passage(question.domain)]
 
+    def documents(self, domain: str, *, after: str = "", limit: int) -> list[DocumentSummary]:
+        whole = self._document(domain)
+        summary = DocumentSummary(
+            id=whole.id,
+            title=whole.title,
+            characters=len(whole.text),
+            chunks=1,
+            text_sha256=whole.text_sha256,
+            file_sha256=whole.file_sha256,
+            source=whole.source,
+            recipe="fake",
+            metadata=whole.metadata,
+        )
+        return [summary][:limit] if summary.id > after else []
+
+    def document(self, domain: str, document_id: str) -> Document | None:
+        whole = self._document(domain)
+        return whole if document_id == whole.id else None
+
+    def generation(self, domain: str) -> str:
+        self._know(domain)
+        return f"g-{mark(domain)}"
+
     def domains(self, *, among: Collection[str] | None = None) -> list[DomainInfo]:
         return [self._info(name) for name in self.names if among is None or name in among]
 
     def health(self) -> Health:
         problems = [info.problem for info in self.domains() if info.problem]
         return Health(ready=not problems, checks={"model": "ok", "index": problems[0] if problems else "ok"})
-
-    def generation(self, domain: str) -> str:
-        self._open(Question(text="x", domain=domain))
-        return "g1"
-
-    def _held(self, domain: str) -> dict[str, Document]:
-        self._open(Question(text="x", domain=domain))
-        found = self._passage(domain)
-        held = document(found.document_id, found.title, found.text).model_copy(update={"metadata": found.metadata})
-        return {held.id: held}
 
     def _passage(self, domain: str) -> Passage:
         said = mark(domain)
@@ -111,7 +125,17 @@ class Tenants(FakePipeline):
             problem=f"domain {name!r} cannot be opened: {said}" if broken else "",
         )
 
+    def _document(self, domain: str) -> Document:
+        self._know(domain)
+        said = mark(domain)
+        return Document(
+            id=f"{said}.md", title=said, text=said, file_sha256="0" * 64, source=said, metadata={said: said}
+        )
+
     def _open(self, question: Question) -> None:
-        self.touched.append(question.domain)
-        if question.domain not in self.names:
-            raise UnknownDomain.named(question.domain)
+        self._know(question.domain)
+
+    def _know(self, domain: str) -> None:
+        self.touched.append(domain)
+        if domain not in self.names:
+            raise UnknownDomain.named(domain)

@@ -32,6 +32,10 @@ def ready(url: str) -> bool:
     return httpx.get(f"{url}/health/ready").status_code == 200
 
 
+ONE_WORKER = load({"UNDERSTUDY_SERVER__WORKERS": "1"})
+"""So that the second who asks waits."""
+
+
 @pytest.fixture
 def pipeline() -> FakePipeline:
     return FakePipeline()
@@ -39,7 +43,7 @@ def pipeline() -> FakePipeline:
 
 @pytest.fixture
 def url(pipeline: FakePipeline) -> Iterator[str]:
-    with served(lambda _: pipeline) as url:
+    with served(lambda _: pipeline, ONE_WORKER) as url:
         assert until(lambda: ready(url))
         yield url
 
@@ -103,7 +107,7 @@ def test_a_caller_who_hangs_up_while_waiting_is_never_served(url: str, pipeline:
 def test_questions_are_answered_in_order_of_arrival() -> None:
     pipeline = FakePipeline(pace=0.01, tokens=100)
     names = [f"slow {number}" for number in range(5)]
-    with served(lambda _: pipeline) as url:
+    with served(lambda _: pipeline, ONE_WORKER) as url:
         assert until(lambda: ready(url))
         connections = []
         for name in names:
@@ -118,7 +122,7 @@ def test_questions_are_answered_in_order_of_arrival() -> None:
 
 def test_beyond_the_bound_503_tells_when_to_come_back() -> None:
     pipeline = FakePipeline(pace=0.02, tokens=1000)
-    settings = load({"UNDERSTUDY_SERVER__MAX_WAITING": "1"})
+    settings = load({"UNDERSTUDY_SERVER__MAX_WAITING": "1", "UNDERSTUDY_SERVER__WORKERS": "1"})
     with served(lambda _: pipeline, settings) as url:
         assert until(lambda: ready(url))
         running = raw_request(url, "/v1/answers", SLOW)

@@ -26,7 +26,7 @@ from rag.types import (
     Turn,
     VerdictEvent,
 )
-from tests.fakes.domains import LIMITS, ingest, open_edge, open_pipeline
+from tests.fakes.domains import LIMITS, ingest, open_edge, open_pipeline, pipeline_over
 from tests.fakes.embedder import HashedWords
 from tests.fakes.language_model import FakeLanguageModel
 
@@ -316,6 +316,36 @@ def test_a_company_and_a_year_in_the_question_scope_the_search(tmp_path: Path) -
         pipeline = open_pipeline(tmp_path / "data", scope=scope, passages=20)
         assert {passage.document_id for passage in pipeline.passages(asked)} == documents
         pipeline.close()
+
+
+def test_a_document_whose_number_the_question_says_is_found_first(tmp_path: Path) -> None:
+    others = {f"note-{i}.md": f"# Note {i}\n\nThe valve closes the gas line of unit {i}." for i in range(9)}
+    own = {"valve.md": "# Shut-off valve V-17\n\nIt is made of bronze."}
+    with pipeline_over(tmp_path, others | own) as pipeline:
+        asked = Question(text="What closes the gas line, V-17?", domain="plant")
+        found = pipeline.passages(asked)
+        assert found[0].document_id == "valve.md"
+        assert len(found) == LIMITS.passages
+        filtered = asked.model_copy(update={"filter": Filter(documents=("note-1.md",))})
+        assert {passage.document_id for passage in pipeline.passages(filtered)} == {"note-1.md"}
+
+
+def test_a_superseded_revision_answers_only_where_the_question_says_it(tmp_path: Path) -> None:
+    texts = {f"r{i}.md": f"# Start-up (revision {i})\n\nHeat the crown at {i}0 degrees an hour." for i in (2, 3)}
+    with pipeline_over(tmp_path, texts) as pipeline:
+        for asked, meant in (("How fast is the crown heated?", {"r3.md"}), ("And in revision 2?", {"r2.md", "r3.md"})):
+            found = pipeline.passages(Question(text=asked, domain="plant"))
+            assert {passage.document_id for passage in found} == meant
+
+
+def test_what_is_said_of_another_number_is_no_answer(build: Build) -> None:
+    pipeline = build(lambda _: "6.5 bar", decoding="extractive")
+    ours, other = (
+        pipeline.answer(Question(text=f"At what pressure does the relief valve of pump {pump} open?", domain="plant"))
+        for pump in ("P-214", "P-216")
+    )
+    assert ours.text == "Its relief valve opens at 6.5 bar."
+    assert other.abstained
 
 
 def test_a_row_of_a_table_is_answered_by_its_column_and_cited_whole(tmp_path: Path) -> None:

@@ -332,15 +332,35 @@ def test_refusals_are_audited_without_secret_or_question(tmp_path: Path, keys: K
 
 
 def test_what_brings_in_or_administers_is_audited_with_its_domain(tmp_path: Path, keys: Keys) -> None:
-    @post("/v1/domains/{domain:str}/documents", opt={"scope": "ingest"}, status_code=202)
-    async def bring_in() -> dict[str, bool]:
-        return {"taken": True}
-
     key = made(keys, "ingest", "read")
     with served(tmp_path) as client:
-        client.app.register(bring_in)
-        assert client.post("/v1/domains/plant/documents", json={}, headers=bearer(key)).status_code == 202
+        files = [("files", ("a.md", b"# A\n\nText."))]
+        assert client.post("/v1/domains/plant/documents", files=files, headers=bearer(key)).status_code == 202
         assert client.get("/v1/domains", headers=bearer(key)).status_code == 200
     (line,) = audit(tmp_path)
     assert (line["key"], line["domain"], line["outcome"]) == (keys.all()[0].id, "plant", "202")
     assert line["action"].startswith("POST /v1/domains/{domain")
+
+
+# --- jobs --------------------------------------------------------------------------------------
+
+
+def test_a_key_changes_and_sees_the_jobs_of_its_domains_alone(tmp_path: Path, keys: Keys) -> None:
+    """A job of another's domain is told of in the words for one that was never there."""
+    files = [("files", ("a.md", b"# A\n\nText."))]
+    plant, office = (bearer(made(keys, "ingest", "admin", domains=[name])) for name in ("plant", "office"))
+    reading = bearer(made(keys, "read"))
+    with served(tmp_path) as client:
+        taken = client.post("/v1/domains/plant/documents", files=files, headers=plant)
+        at = taken.headers["location"]
+        never = refused(client.get("/v1/jobs/never", headers=office), 404, "unknown_job")
+        assert refused(client.get(at, headers=office), 404, "unknown_job") == never
+        assert refused(client.delete(at, headers=office), 404, "unknown_job") == never
+        assert client.get("/v1/jobs", headers=office).json() == []
+        assert [job["id"] for job in client.get("/v1/jobs", headers=plant).json()] == [taken.json()["id"]]
+        for method, path in (("POST", "/documents"), ("DELETE", "/documents/a.md"), ("DELETE", "")):
+            send = files if method == "POST" else None
+            url = f"/v1/domains/plant{path}"
+            refused(client.request(method, url, headers=office, files=send), 404, "unknown_domain")
+            refused(client.request(method, url, headers=reading, files=send), 403, "not_allowed")
+        assert list((tmp_path / "jobs").glob("*.new")) == []

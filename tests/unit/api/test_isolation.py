@@ -281,6 +281,8 @@ def test_a_key_of_one_domain_gets_no_byte_of_another(worlds: Worlds, drawn: tupl
 TELLING = (
     ("POST", "/v1/answers"),
     ("POST", "/v1/answers/stream"),
+    ("POST", "/v1/answers/batch"),
+    ("POST", "/v1/chat/completions"),
     ("POST", "/v1/passages"),
     ("GET", "/v1/domains"),
     ("GET", "/v1/domains/{domain}/documents"),

@@ -223,3 +223,19 @@ def test_a_stopped_service_has_closed_its_pipeline(pipeline: FakePipeline) -> No
         wait_until_built(client)
         assert not pipeline.closed.is_set()
     assert pipeline.closed.is_set()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PUT", "/v1/jobs/some-id", "DELETE, GET, OPTIONS"),
+        ("PATCH", "/v1/domains/plant/documents/halls/a.md", "DELETE, OPTIONS"),
+        ("GET", "/v1/domains/plant", "DELETE, OPTIONS"),
+    ],
+)
+def test_a_method_that_a_path_with_parameters_does_not_take_is_told_with_those_it_takes(
+    client: Client, method: str, path: str, allowed: str
+) -> None:
+    response = client.request(method, path)
+    check_problem(response, 405, "method_not_allowed")
+    assert set(allowed.split(", ")) <= set(response.headers["allow"].split(", "))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from evaluation.calibrating import LEAST, check, fit
+from evaluation.calibrating import LEAST, added, check, fit, trusted
 from evaluation.finished import Finished
 from evaluation.judge import shipped_judge
 from evaluation.records import Declared, Record
@@ -52,9 +52,9 @@ def test_the_threshold_refuses_no_more_than_stated_and_most_of_what_has_no_answe
     assert one.weights["span"] > 5 * abs(one.weights["noise"])
     assert 0.0 < one.threshold < 1.0
     assert (fitted.generation, fitted.weights, fitted.n) == ("g1", "w", 160)
-    own = check(fitted, run(1), judge)
+    own = check(fitted, [run(1)], judge)
     assert own.refused <= 0.1
-    other = check(fitted, run(2), judge)
+    other = check(fitted, [run(2)], judge)
     assert (other.answerable, other.out_of_corpus) == (120, 40)
     assert other.refused < 0.2
     assert other.refused_out_of_corpus > 0.8
@@ -74,3 +74,31 @@ def test_too_few_answers_or_runs_of_other_models_are_refused() -> None:
         fit([run(1, n=LEAST - 2)], judge, max_refused=0.1, weights="w", for_any_domain=True)
     with pytest.raises(InvalidCorpus, match="apart"):
         fit([run(1), run(2, model="other")], judge, max_refused=0.1, weights="w", for_any_domain=True)
+
+
+def test_answers_of_given_options_have_a_confidence_and_no_threshold() -> None:
+    fitted = fit([run(1, basis="option")], shipped_judge(), max_refused=0.3, weights="w", for_any_domain=True)
+    assert fitted.fits["option"].threshold == 0.0
+    assert fitted.fits["option"].weights["span"] > 0.5
+
+
+def test_whether_a_confidence_means_what_it_says_is_told_by_basis() -> None:
+    judge = shipped_judge()
+    fitted = fit([run(1), run(3, basis="quote")], judge, max_refused=0.1, weights="w", for_any_domain=True)
+    held = trusted(fitted, [run(2), run(4, basis="quote"), run(5, basis="model")], judge)
+    assert set(held) == {"span", "quote"}
+    for basis in held.values():
+        assert basis.n == 160
+        assert basis.confidence == pytest.approx(basis.right, abs=0.1)
+        assert basis.calibration_error < 0.15
+
+
+def test_fits_of_other_bases_are_kept_where_the_weights_are_the_same() -> None:
+    judge = shipped_judge()
+    spans = fit([run(1)], judge, max_refused=0.1, weights="w", for_any_domain=True)
+    quotes = fit([run(3, basis="quote")], judge, max_refused=0.1, weights="w", for_any_domain=True)
+    both = added(spans, quotes)
+    assert both.fits == {**spans.fits, **quotes.fits}
+    assert both.n == spans.n + quotes.n
+    assert added(None, quotes) == quotes
+    assert added(spans.model_copy(update={"weights": "other"}), quotes) == quotes

@@ -14,9 +14,18 @@ from evaluation.metrics.grounding import (
     outcome,
     scorer_quality,
     split,
+    stands,
     support,
 )
 from evaluation.metrics.retrieval import document_ndcg, hit, ndcg, recall, reciprocal_rank
+
+
+def test_cited_words_stand_in_a_text_whole_and_are_more_than_a_label() -> None:
+    text = "Mitigations:\n- Segment and control\n  software movement by one directional DMZs."
+    assert stands("Segment and control software movement", ["another", text])
+    assert not stands("Segment and control any software movement", [text])
+    assert not stands("Mitigations:", [text])
+    assert not stands("Segment and control software movement", [])
 
 
 def test_retrieval_is_scored_by_rank() -> None:

@@ -98,6 +98,25 @@ def test_equal_systems_compete() -> None:
     assert part.gain_of_retrieval == pytest.approx(1.0)
 
 
+def test_without_evidence_an_answer_is_grounded_in_a_gold_document_or_in_words_that_stand_in_one() -> None:
+    text = "Line 0 ends in Paris, at the river."
+    questions = [
+        question(i, gold_texts=(text,), options={"A": "Paris", "B": "Rome"}, answer_choice="A") for i in range(3)
+    ]
+    cited = [("d0", "Paris"), ("x", text), ("x", "Line 0 ends in Rome, at the river.")]
+    records = [
+        record(q, "slm+rag", "A", citations=(Cited(document_id=d, start=0, end=9, quote=quote, claim="Paris"),))
+        for q, (d, quote) in zip(questions, cited, strict=True)
+    ]
+    parts, _ = score(
+        declaration(questions, arms=("slm+rag",)), questions, originals={}, records=records, recorded=[],
+        judge=shipped_judge(),
+    )  # fmt: skip
+    (row,) = (row for row in parts[0].rows if row.arm == "slm+rag")
+    assert row.rate.judged == 1.0
+    assert row.grounded == pytest.approx(2 / 3)
+
+
 def test_an_abstention_on_an_answerable_question_is_wrong_and_a_failure_is_counted() -> None:
     questions = [question(i) for i in range(4)]
     records = [

@@ -45,6 +45,12 @@ def test_a_sound_suite_has_no_problem(tmp_path: Path) -> None:
     assert read.questions[0].cluster == "d1"
     assert read.recorded[0].arm == "llm"
     assert read.documents == frozenset({"d1"})
+    assert read.questions[0].gold_texts == ("Text.",)
+
+
+def test_the_texts_of_gold_documents_are_kept_only_where_no_evidence_is_given(tmp_path: Path) -> None:
+    read, _ = read_suite(suite(tmp_path, [GOOD | {"gold_evidence": ["Text."]}]))
+    assert read.questions[0].gold_texts == ()
 
 
 def test_a_missing_gold_document_a_duplicate_and_a_bad_row_are_named_by_line(tmp_path: Path) -> None:

@@ -37,6 +37,21 @@ def found(text: str) -> list[str]:
 
 
 def test_sentences_end_at_full_stops_but_not_at_abbreviations_or_decimals() -> None:
+    assert found("Do:\n1. Heat to 900 °C.\n2. Keep it. Dr. Ito came.\n3. Go.") == [
+        "Do:",
+        "1. Heat to 900 °C.",
+        "2. Keep it.",
+        "Dr. Ito came.",
+        "3. Go.",
+    ]
+    assert found("Book it on code\n31.\n\nThen go.") == ["Book it on code\n31.", "Then go."]
+    assert found("It was 1999.\n7. Seven. He paid 5. Then he left.") == [
+        "It was 1999.",
+        "7. Seven.",
+        "He paid 5.",
+        "Then he left.",
+    ]
+    assert len(found("It runs slower (eg. 20 times). It uses more, ie. 2 GB. Stop.")) == 3
     assert found("Dr. Ito set 3.5 bar. The valve opened! It closed.") == [
         "Dr. Ito set 3.5 bar.",
         "The valve opened!",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rag.scoping import Scopes
+from rag.scoping import Scopes, of_another
 from rag.types import MetadataValue
 
 COMPANIES = ("3M", "Adobe", "General Mills", "General Motors")
@@ -59,3 +59,60 @@ def test_without_names_that_some_documents_share_nothing_is_scoped(
     metadata: dict[str, dict[str, MetadataValue]],
 ) -> None:
     assert Scopes(metadata).filter("What is in the Yard, Title 3?").documents is None
+
+
+TITLES = [
+    ("valve", "Gas shut-off valve V-17"),
+    ("start", "Start-up of melter K-3 (revision 3)"),
+    ("melter", "Melter K-3"),
+    ("technique", "T1185 Browser Session Hijacking"),
+    ("group", "APT29 (G0016)"),
+    *((f"note-{i}", f"Note on CO2: part {i}, CO2") for i in range(5)),
+]
+
+
+@pytest.mark.parametrize(
+    ("title", "text", "other"),
+    [
+        ("Cooling-water pump P-214", "The pump gives 3.8 bar.", True),
+        ("Cooling-water pump P-214", "Standby P-216 gives 3.8 bar.", False),
+        ("Pumps", "P-214 gives 3.8 bar.", False),
+        ("Valve V-17", "It closes in 1.8 s.", False),
+        ("Pump P-216 > Settings", "It gives 3.8 bar.", False),
+    ],
+)
+def test_a_passage_of_another_number_is_told(title: str, text: str, other: bool) -> None:
+    assert of_another("What does standby pump P-216 give?", title, text) is other
+
+
+REVISED = [
+    ("a2", "Start-up of melter K-3 (revision 2)"),
+    ("a10", "Start-up of melter K-3 (revision 10)"),
+    ("b", "Start-up of the oven (revision 1)"),
+    ("c1", "Handbook, Rev. 1.9"),
+    ("c2", "Handbook, Rev. 1.10"),
+    ("d", "Start-up of melter K-3"),
+    ("e", "Version 2"),
+    ("f", "Version 3"),
+]
+
+
+def test_the_newest_revision_answers_unless_the_question_says_one() -> None:
+    scopes = Scopes({}, REVISED)
+    assert scopes.superseded("How fast is the melter heated?") == {"a2", "c1"}
+    assert scopes.superseded("How fast was it heated in revision 2?") == frozenset()
+    assert Scopes({}).superseded("Anything?") == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("question", "meant"),
+    [
+        ("What closes v-17?", ("valve",)),
+        ("How is T1185 used by APT29 (G0016)?", ("group", "technique")),
+        ("How hot is K-3?", ("melter",)),
+        ("How much CO2 is left?", ()),
+        ("What does a valve close in 2018?", ()),
+    ],
+)
+def test_a_question_says_the_number_of_a_document(question: str, meant: tuple[str, ...]) -> None:
+    assert Scopes({}, TITLES).numbered(question) == meant

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rag.tables import column, headings, row_at, rows, told, value
+from rag.tables import column, headed, headings, row_at, rows, said, told, unbarred, value
 
 FILING = """Example Company
 Statement of operations (in millions)
@@ -29,6 +29,52 @@ def test_rows_have_labels_and_cells_at_their_offsets() -> None:
     assert [cell.text for cell in found["Net sales"].cells] == ["135.5", "177.9"]
     assert [cell.text for cell in found["Margin"].cells] == ["24.3%", "25.1%"]
     assert [row.label for row in rows(ORDERS)] == ["north", "south"]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("| Scrap time after restart | 70 minutes |", "Scrap time after restart: 70 minutes"),
+        ("| Oven: | 140 °C | 2 h |", "Oven: 140 °C, 2 h"),
+        ("| alone |", "alone"),
+        ("a | b", "a | b"),
+        ("|", ""),
+    ],
+)
+def test_a_line_is_said_without_its_bars(line: str, said: str) -> None:
+    assert unbarred(line) == said
+
+
+RULED = "Before\n| Zone | Where |\n| --- | :-: |\n| Green | offices |\n| Blue | |"
+PLAIN = "| When | Supplement |\n| Sunday | 80 % |\n| a | b | 5 |"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        (RULED, "| Green | offices |", "Zone: Green, Where: offices"),
+        (RULED, "| Blue | |", "Zone: Blue"),
+        (RULED, "| Zone | Where |", "Zone: Where"),
+        (RULED, "Before", "Before"),
+        (PLAIN, "| Sunday | 80 % |", "When: Sunday, Supplement: 80 %"),
+        (PLAIN, "| a | b | 5 |", "a: b, 5"),
+        ("| Setting | 22 mm |\n| Speed | 3 |", "| Speed | 3 |", "Speed: 3"),
+    ],
+)
+def test_a_line_is_compared_with_its_headings(text: str, line: str, said: str) -> None:
+    start = text.index(line)
+    assert headed(text, start, start + len(line)) == said
+
+
+def test_more_than_two_cells_are_said_with_their_headings() -> None:
+    text = (
+        RULED.replace("Where |", "Where | Wear |")
+        .replace("| --- |", "| --- | --- |", 1)
+        .replace("offices |", "offices | shoes |")
+    )
+    line = "| Green | offices | shoes |"
+    assert said(text, text.index(line), text.index(line) + len(line)) == "Zone: Green, Where: offices, Wear: shoes"
+    assert said(PLAIN, PLAIN.index("| Sunday"), PLAIN.index("| a")) == "Sunday: 80 %"
 
 
 def test_headings_stand_above_whatever_is_between() -> None:
