@@ -121,3 +121,21 @@ def test_an_answer_is_stopped_while_it_is_made_and_the_next_one_comes(page: Page
     expect(page.locator(".turn")).to_contain_text("Stopped before there was a checked answer.")
     ask_and_wait(page, "After a bushing change, how long do we run to scrap?", 1)
     expect(page.locator(".answer")).to_contain_text("70 minutes")
+
+
+def test_a_document_that_is_added_is_asked_right_away(page: Page, tmp_path: Path) -> None:
+    name = width_of(page)
+    file = tmp_path / f"canteen-{name}.md"
+    file.write_text(
+        f"# Canteen of the {name} works\n\nOn Thursdays the canteen of the {name} works serves barley soup.\n"
+    )
+    page.get_by_role("button", name="Add documents").click()
+    dialog = page.get_by_role("dialog", name="Add documents")
+    dialog.get_by_label("Domain").fill("canteen")
+    dialog.get_by_label("Files").set_input_files(file)
+    dialog.get_by_role("button", name="Add").click()
+    expect(dialog).to_contain_text("Done: 1 new", timeout=PATIENCE)
+    dialog.get_by_role("button", name="Close").click()
+    expect(page.get_by_label("Documents", exact=True)).to_have_value("canteen")
+    ask_and_wait(page, f"What does the canteen of the {name} works serve on Thursdays?", 1)
+    expect(page.locator(".answer")).to_contain_text("barley soup")

@@ -199,8 +199,12 @@ def job(state: str, documents: int = 0, **more: Any) -> str:
     return json.dumps(told | more)
 
 
-def test_documents_cannot_be_added_where_the_server_does_not_let(page: Page) -> None:
-    expect(page.get_by_label("Your question")).to_be_visible()
+@pytest.mark.parametrize("status", [403, 404, 501])
+def test_documents_cannot_be_added_where_the_server_does_not_let(page: Page, status: int) -> None:
+    expect(page.get_by_role("button", name="Add documents")).to_be_visible()
+    page.route("**/v1/jobs", lambda route: refuse(route, status, "not_allowed", "this needs a key of scope ingest"))
+    with page.expect_response("**/report"):
+        page.reload()
     expect(page.get_by_role("button", name="Add documents")).to_be_hidden()
 
 
