@@ -167,9 +167,11 @@ def test_it_can_be_used_by_keyboard_alone(page: Page) -> None:
 # --- the report --------------------------------------------------------------------------------
 
 
-def test_the_latest_report_is_linked_where_there_is_one_and_looks_as_written(browser: Browser, page: Page) -> None:
+def test_the_latest_report_is_linked_where_there_is_one_and_looks_as_written(
+    browser: Browser, page: Page, tmp_path: Path
+) -> None:
     expect(page.get_by_role("link", name="Evaluation")).to_be_hidden()
-    settings = load({"UNDERSTUDY_SERVER__REPORT": str(REPORTS)})
+    settings = load({"UNDERSTUDY_SERVER__REPORT": str(REPORTS), "UNDERSTUDY_DATA__DIRECTORY": str(tmp_path)})
     with served(lambda _: FakePipeline(), settings) as url:
         wait_until_ready(url)
         with opened(browser, url) as linked, linked.expect_popup() as popup:

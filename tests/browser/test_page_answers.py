@@ -15,6 +15,7 @@ from rag.build import build_pipeline, open_catalog, open_embedder, open_index
 from rag.catalog import Generation
 from rag.protocols import Index
 from rag.settings import DataSettings, Settings
+from rag.types import Question
 from tests.browser.opening import DESK, PHONE, ask, opened
 from tests.fakes.server import served, wait_until_ready
 
@@ -39,8 +40,10 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     apply(open_corpus(CORPORA / "plant"), target)
     target.close()
     embedder.close()
-    with served(build_pipeline, settings) as url:
-        wait_until_ready(url, 120)
+    pipeline = build_pipeline(settings)
+    next(pipeline.stream(Question(text="Who calls the nurse?", domain="plant")))
+    with served(lambda _: pipeline, settings) as url:
+        wait_until_ready(url)
         yield url
 
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
+from api.keys import Keys
+from rag.settings import DataSettings, Settings
 from tests.browser.opening import ask, opened
-from tests.fakes.pipeline import FakePipeline
+from tests.fakes.pipeline import QUOTE, FakePipeline
 from tests.fakes.server import served, wait_until_ready
 
 
@@ -119,6 +122,25 @@ def test_a_key_is_asked_for_kept_in_the_tab_and_forgotten(page: Page) -> None:
     expect(dialog).to_be_visible()
     dialog.get_by_role("button", name="Cancel").click()
     expect(page.get_by_role("alert")).to_contain_text("this needs a key")
+
+
+def test_a_key_of_the_server_opens_the_page_and_adds_nothing_where_it_may_only_read(
+    browser: Browser, tmp_path: Path
+) -> None:
+    _, secret = Keys(tmp_path).create("reader", scopes=("read",), domains=["plant"])
+    settings = Settings(data=DataSettings(directory=tmp_path))
+    with served(lambda _: FakePipeline(), settings) as url, closing(browser.new_context()) as context:
+        wait_until_ready(url)
+        page = context.new_page()
+        page.goto(url)
+        page.get_by_role("dialog", name="A key is needed").get_by_label("API key").fill(secret)
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("button", name="Ask")).to_be_enabled()
+        ask(page, "How often?")
+        page.get_by_role("button", name="Citation 1").click()
+        expect(page.locator("mark")).to_have_text(QUOTE)
+        expect(page.get_by_role("button", name="Add documents")).to_be_hidden()
+        expect(page.get_by_role("button", name="Forget key")).to_be_visible()
 
 
 def test_a_server_that_still_starts_is_asked_again(page: Page) -> None:

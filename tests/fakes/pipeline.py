@@ -116,8 +116,7 @@ class FakePipeline:
         return "g1"
 
     def documents(self, domain: str, *, after: str = "", limit: int) -> list[DocumentSummary]:
-        self._know(domain)
-        found = sorted(self.stored.values(), key=lambda document: document.id)
+        found = sorted(self._held(domain).values(), key=lambda document: document.id)
         return [
             DocumentSummary(
                 id=each.id, title=each.title, characters=len(each.text), chunks=1, text_sha256=each.text_sha256,
@@ -128,8 +127,7 @@ class FakePipeline:
         ][:limit]  # fmt: skip
 
     def document(self, domain: str, document_id: str) -> Document | None:
-        self._know(domain)
-        return self.stored.get(document_id)
+        return self._held(domain).get(document_id)
 
     def health(self) -> Health:
         return Health(ready=True, checks={"model": "ok", "index": "ok", "compatible": "ok"})
@@ -147,11 +145,13 @@ class FakePipeline:
     def _check(self, question: Question) -> None:
         if not question.text.strip():
             raise InvalidQuestion("the question is empty")
-        self._know(question.domain)
+        self._held(question.domain)
 
-    def _know(self, domain: str) -> None:
+    def _held(self, domain: str) -> dict[str, Document]:
+        """The documents of a domain, by id."""
         if domain != "plant":
             raise UnknownDomain.named(domain)
+        return self.stored
 
 
 def document(id: str, title: str, text: str) -> Document:
