@@ -48,10 +48,9 @@ class LatestReport:
 
 
 class ReportController(Controller):
-    """The latest report."""
+    """The latest report, which may quote any domain: a key that is bound to some does not open it."""
 
     path = "/report"
-    # A report quotes the documents that it was made over, whichever domain's they are.
     opt = {"scope": "read", "all_domains": True}  # noqa: RUF012  # Litestar reads it once
 
     @get("/")

@@ -16,9 +16,8 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
-import rag
+from rag.engine.environment import child_environment
 from rag.engine.wire import Frame, read_frame, write_frame
 from rag.errors import Cancelled, EngineDied, InvalidQuestion, ModelBusy, ModelTimeout, ModelUnavailable
 from rag.service_rate import ServiceRate
@@ -38,11 +37,6 @@ TRIES = 2
 OBEY_SECONDS = 60.0
 """Longest wait for a cancelled request to be let go; a process that does not obey hangs, and is ended."""
 
-SPIN = "5000"
-"""Rounds that a thread of llama.cpp waits awake for the others (libgomp's GOMP_SPINCOUNT; 300,000 by default). Awake
-for long, it keeps a core from whoever needs it, the embedder first of all: docs/decisions.md has the measurement."""
-
-
 LAST = frozenset({"finished", "scored", "extracted", "cancelled", "failed"})
 """Frames after which nothing more is told of a request."""
 
@@ -51,17 +45,13 @@ class Child:
     """One generator process and the requests that are with it."""
 
     def __init__(self, load: Frame) -> None:
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("UNDERSTUDY_")}
-        package_root = str(Path(rag.__file__).parent.parent)
-        environment.setdefault("GOMP_SPINCOUNT", SPIN)
-        environment["PYTHONPATH"] = os.pathsep.join([package_root, *filter(None, [environment.get("PYTHONPATH")])])
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the process
         self.process = subprocess.Popen(
             [sys.executable, "-m", "rag.engine.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
-            env=environment,
+            env=child_environment(),
             start_new_session=True,  # Ctrl-C goes to the service, which drains; its end is the child's end of input
         )
         self._lock = threading.Lock()

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import ctypes
 import json
-import os
 import platform
 import subprocess
 import sys
@@ -24,8 +23,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field, ValidationError
 
-import rag
 from rag.catalog import storage_error, write_atomically
+from rag.engine.environment import child_environment
 from rag.errors import ModelUnavailable
 from rag.types import Value
 
@@ -138,12 +137,11 @@ def fingerprint_of_machine(threads: int) -> str:
 
 
 def _child(*arguments: str) -> str:
-    environment = {**os.environ, "PYTHONPATH": str(Path(rag.__file__).parent.parent)}
     done = subprocess.run(
         [sys.executable, "-m", "rag.engine.weights", *arguments],
         capture_output=True,
         text=True,
-        env=environment,
+        env=child_environment(),
         check=False,
     )
     if done.returncode != 0:
