@@ -66,11 +66,12 @@ def fit(
 ) -> Calibration:
     """Fit every basis that has answers enough. Raises InvalidCorpus where none has, or where the runs do not match.
 
-    runs: of one domain, model and embedder; several where settings bring out several kinds of answers
+    runs: of one model and embedder, and of one domain unless the fit is for any; several where settings or questions
+        bring out several kinds of answers
     """
     first = runs[0].declared
     for run in runs[1:]:
-        if _asked(run) != _asked(runs[0]):
+        if _asked(run)[for_any_domain:] != _asked(runs[0])[for_any_domain:]:
             raise InvalidCorpus(f"{run.folder} and {runs[0].folder} asked other domains or models: fit them apart")
     found = [cases(run, judge) for run in runs]
     fits: dict[str, Fit] = {}
@@ -90,7 +91,7 @@ def fit(
         fits=fits,
         max_refused=max_refused,
         n=sum(case.basis in fits for part in found for case in part),
-        suite=first.suite,
+        suite=", ".join(dict.fromkeys(run.declared.suite for run in runs)),
         date=max(run.declared.date for run in runs),
         weights=weights,
         embedder=first.embedder_fingerprint,
@@ -98,13 +99,13 @@ def fit(
     )
 
 
-def _asked(run: Finished) -> tuple[str, str, str, str]:
+def _asked(run: Finished) -> tuple[tuple[str, str], str, str]:
     declared = run.declared
-    return declared.domain, declared.generation, declared.model_fingerprint, declared.embedder_fingerprint
+    return (declared.domain, declared.generation), declared.model_fingerprint, declared.embedder_fingerprint
 
 
 def added(before: Calibration | None, fitted: Calibration) -> Calibration:
-    """The new fits beside those of other bases that were made on the same weights before, with their checks."""
+    """The new fits beside those of other bases that were made on the same weights before, whose check stays."""
     if before is None or (before.weights, before.embedder) != (fitted.weights, fitted.embedder):
         return fitted
     return fitted.model_copy(
@@ -112,7 +113,7 @@ def added(before: Calibration | None, fitted: Calibration) -> Calibration:
             "fits": {**before.fits, **fitted.fits},
             "n": fitted.n + before.n,
             "suite": ", ".join(dict.fromkeys(f"{before.suite}, {fitted.suite}".split(", "))),
-            "checked": fitted.checked or before.checked,
+            "checked": before.checked or fitted.checked,
             "trusted": {**before.trusted, **fitted.trusted},
         }
     )

@@ -155,8 +155,8 @@ def calibrate(
             checks = {"checked": check(fitted, others, judge), "trusted": trusted(fitted, others, judge)}
             fitted = fitted.model_copy(update=checks)
         path = out or open_catalog(load()).calibration_path(run.declared.domain)
-        fitted = added(calibration.read(path), fitted) if add else fitted
-        path.write_text(fitted.model_dump_json(indent=1) + "\n", "utf-8")
+        kept = added(calibration.read(path), fitted) if add else fitted
+        path.write_text(kept.model_dump_json(indent=1) + "\n", "utf-8")
     if as_json:
         typer.echo(fitted.model_dump_json(indent=1))
         return

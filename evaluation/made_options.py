@@ -1,8 +1,8 @@
 """Options for questions that have none: the right answer beside three that look like it. Pure; by seed alone.
 
 Numbers stand among numbers and names among names: first what the paragraph that answers holds of the same kind, then
-answers of other questions. A question without an answer gets four wrong ones. So a confidence of options can be fitted
-where a suite's licence forbids to fit on its own.
+answers of other questions. A question without an answer gets none: who gives options holds one of them right. So a
+confidence of options can be fitted where a suite's licence forbids to fit on its own.
 """
 
 from __future__ import annotations
@@ -26,9 +26,14 @@ _NAME = re.compile(r"(?<=[a-z,] )[A-Z][\w\-’]+(?: (?:of |the |de |van )?[A-Z][
 
 def with_options(questions: Sequence[SuiteQuestion], *, seed: int) -> list[SuiteQuestion]:
     """The questions of which a choice can be made, in their order, with four options each."""
-    free = [question for question in questions if question.kind is Kind.FREE]
-    answers = sorted({q.answers[0] for q in free if q.use is Use.ANSWERABLE and _short(q.answers[0])})
-    return [made for question in free if (made := _made(question, answers, random.Random(f"{seed}:{question.id}")))]  # noqa: S311  # a repeatable draw, no secret
+    short = [
+        question
+        for question in questions
+        if question.kind is Kind.FREE and question.use is Use.ANSWERABLE and _short(question.answers[0])
+    ]
+    answers = sorted({question.answers[0] for question in short})
+    made = (_made(question, answers, random.Random(f"{seed}:{question.id}")) for question in short)  # noqa: S311  # a repeatable draw, no secret
+    return [question for question in made if question is not None]
 
 
 def look(answer: str) -> tuple[bool, bool, int]:
@@ -37,31 +42,23 @@ def look(answer: str) -> tuple[bool, bool, int]:
 
 
 def _made(question: SuiteQuestion, answers: Sequence[str], rng: random.Random) -> SuiteQuestion | None:
-    right = question.answers[0] if question.use is Use.ANSWERABLE and question.answers else ""
-    if right and not _short(right):
-        return None
-    model = right or rng.choice(answers)
+    right = question.answers[0]
     taken = {" ".join(tokens(answer)) for answer in question.answers}
-    wrong: list[str] = []
-    near = list(dict.fromkeys(_alike(model, question.gold_evidence))) if right else []
-    far = [answer for answer in answers if look(answer) == look(model)]
-    for pool, most in ((near, OF_PARAGRAPH), (far, len(LETTERS) - bool(right))):
+    options = [right]
+    near = list(dict.fromkeys(_alike(right, question.gold_evidence)))
+    far = [answer for answer in answers if look(answer) == look(right)]
+    for pool, most in ((near, 1 + OF_PARAGRAPH), (far, len(LETTERS))):
         rng.shuffle(pool)
         for other in pool:
             said = " ".join(tokens(other))
-            if len(wrong) < most and said and not any(said in known or known in said for known in taken):
+            if len(options) < most and said and not any(said in known or known in said for known in taken):
                 taken.add(said)
-                wrong.append(other)
-    options = [*([right] if right else []), *wrong]
+                options.append(other)
     if len(options) < len(LETTERS):
         return None
     rng.shuffle(options)
-    return question.model_copy(
-        update={
-            "options": dict(zip(LETTERS, options, strict=True)),
-            "answer_choice": LETTERS[options.index(right)] if right else "",
-        }
-    )
+    letters = dict(zip(LETTERS, options, strict=True))
+    return question.model_copy(update={"options": letters, "answer_choice": LETTERS[options.index(right)]})
 
 
 def _alike(model: str, evidence: Sequence[str]) -> Iterator[str]:

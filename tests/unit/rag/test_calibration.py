@@ -45,7 +45,8 @@ def test_a_file_is_read_or_refused(tmp_path: Path) -> None:
 def test_the_shipped_one_was_checked_on_other_questions() -> None:
     found = shipped()
     assert found is not None
-    assert "span" in found.fits
+    assert set(found.fits) == {"span", "model", "quote", "option"}
+    assert all(held.n > 30 and abs(held.right - held.confidence) < 0.1 for held in found.trusted.values())
     assert found.checked is not None
     assert found.checked.answerable > 100
     assert found.checked.refused <= 0.15
