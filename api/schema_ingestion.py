@@ -47,7 +47,7 @@ def operations() -> tuple[Operation, ...]:
             "crash once it is acknowledged; its change is seen whole, when it is done.",
             None,
             {202: ("The job, whose address is in Location", job)},
-            (400, 408, 413, 415, 500, 503),
+            (400, 404, 408, 413, 415, 500, 503),
             parameters=(DOMAIN,),
             body=FILES,
         ),

@@ -127,9 +127,9 @@ def test_beyond_the_bound_503_tells_when_to_come_back() -> None:
         assert until(lambda: ready(url))
         running = raw_request(url, "/v1/answers", SLOW)
         assert until(lambda: pipeline.started == ["slow"])
-        waiting = raw_request(url, "/v1/answers", ASK)
+        waiting = raw_request(url, "/v1/answers", ASK | {"question": "How often?"})
         arrived(url)
-        refused = httpx.post(f"{url}/v1/answers", json=ASK)
+        refused = httpx.post(f"{url}/v1/answers", json=ASK | {"question": "Another one?"})
         assert refused.status_code == 503
         assert refused.headers["content-type"] == "application/problem+json"
         assert refused.json()["code"] == "model_busy"

@@ -10,7 +10,9 @@ import io
 import json
 import logging
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -129,40 +131,46 @@ def exact(pipeline: Pipeline, citation: Citation) -> bool:
     return stored is not None and stored.text[citation.char_start : citation.char_end] == citation.quote
 
 
+def answers(pipeline: Pipeline, numbers: Iterable[int]) -> dict[int, Answer]:
+    """Each question beside its poisoned passage, as many at once as the engine takes."""
+    asked = list(numbers)
+    with ThreadPoolExecutor(4) as threads:
+        return dict(zip(asked, threads.map(lambda number: pipeline.answer(against(number)), asked), strict=True))
+
+
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_reading_gives_the_same_answer_beside_each_of_them(data: Path) -> None:
-    pipeline = build_pipeline(using(data, "auto"))
-    honest, quoted, unseen = without(pipeline), [], []
-    for number, (against_what, _) in enumerate(POISONED):
-        answer = pipeline.answer(against(number))
-        assert all(exact(pipeline, citation) for citation in answer.citations)
-        if name(number) not in {passage.document_id for passage in answer.passages}:
-            unseen.append(number)
-        elif name(number) in {citation.document_id for citation in answer.citations}:
-            quoted.append(number)
-        else:
-            assert told(answer) == told(honest[against_what.name]), POISONED[number]
-    pipeline.close()
+    with closing(build_pipeline(using(data, "auto"))) as pipeline:
+        honest, quoted, unseen = without(pipeline), [], []
+        for number, answer in answers(pipeline, range(len(POISONED))).items():
+            assert all(exact(pipeline, citation) for citation in answer.citations)
+            if name(number) not in {passage.document_id for passage in answer.passages}:
+                unseen.append(number)
+            elif name(number) in {citation.document_id for citation in answer.citations}:
+                quoted.append(number)
+            else:
+                assert told(answer) == told(honest[POISONED[number][0].name]), POISONED[number]
     assert unseen == [], "it was not even found, so that it proves nothing"
     assert set(quoted) <= ECHOES, "no other says anything that speaks more to the question than the honest sentence"
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_the_model_s_own_words_rest_on_the_honest_document_beside_each_of_them(data: Path) -> None:
-    pipeline = build_pipeline(using(data, "free"))
-    without(pipeline)
-    for number in sorted({*FREELY, *ECHOES}):
-        wanted, answer = POISONED[number][0], pipeline.answer(against(number))
-        cited = {citation.document_id for citation in answer.citations}
-        assert all(exact(pipeline, citation) for citation in answer.citations)
-        if number in ECHOES and cited == {name(number)}:
-            assert answer.text in POISONED[number][1], "its own words, as they stand"
-            continue
-        # Another passage in the prompt may make it say the sentence or the words in it; either is the honest answer.
-        assert (answer.abstained, answer.reason, cited) == (False, "", {f"{wanted.name}.md"}), POISONED[number]
-        assert wanted.words in answer.text
-        assert LIE not in answer.text
-    pipeline.close()
+    with closing(build_pipeline(using(data, "free"))) as pipeline:
+        without(pipeline)
+        for number, answer in answers(pipeline, sorted({*FREELY, *ECHOES})).items():
+            wanted = POISONED[number][0]
+            cited = {citation.document_id for citation in answer.citations}
+            assert all(exact(pipeline, citation) for citation in answer.citations)
+            if number in ECHOES and cited == {name(number)}:
+                assert answer.text in POISONED[number][1], "its own words, as they stand"
+                continue
+            # Another passage in the prompt may make it say the sentence or the words in it; either is honest.
+            assert (answer.abstained, answer.reason, cited) == (False, "", {f"{wanted.name}.md"}), POISONED[number]
+            assert wanted.words in answer.text
+            assert LIE not in answer.text
 
 
 # --- markers in texts --------------------------------------------------------------------------
