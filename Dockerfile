@@ -3,7 +3,12 @@
 #   docker build -t understudy .
 #   docker build -t understudy --build-arg PIP_EXTRA_INDEX_URL=<an index with CPU builds of torch> .
 #
-# Without such an index (or PIP_FIND_LINKS) pip takes torch's default build: it works, and its GPU libraries
+# It serves nobody without a key: make one before the first start, in the volume that it will use.
+#
+#   docker run --rm -v understudy:/data understudy keys create NAME --all-domains
+#   docker run -p 127.0.0.1:8080:8080 -v understudy:/data understudy
+#
+# Without an index with CPU builds (or PIP_FIND_LINKS) pip takes torch's default build: it works, and its GPU libraries
 # make the image gigabytes larger.
 
 # --- build: a compiler, and one virtual environment ----------------------------------------------
@@ -36,6 +41,7 @@ COPY ingest ingest
 COPY api api
 COPY evaluation evaluation
 COPY tuning tuning
+COPY integrations integrations
 RUN /opt/understudy/bin/pip install --no-deps .
 
 # --- run: no compiler, no root -------------------------------------------------------------------
@@ -59,8 +65,7 @@ ENV PATH=/opt/understudy/bin:$PATH \
     HF_HUB_OFFLINE=1 \
     UNDERSTUDY_DATA__DIRECTORY=/data \
     UNDERSTUDY_SERVER__HOST=0.0.0.0 \
-    UNDERSTUDY_SERVER__PORT=8080 \
-    UNDERSTUDY_SERVER__ALLOW_REMOTE=true
+    UNDERSTUDY_SERVER__PORT=8080
 
 USER 10001:10001
 WORKDIR /data

@@ -1,7 +1,7 @@
 # One command each; every target first sets up what it needs in .venv, and a second call starts at once.
 # Settings of the product are environment variables (`.venv/bin/understudy config show`); those of this file:
 #   PYTHON=...   the interpreter to make .venv with (default: the first of 3.11, 3.12, 3.13 that works)
-#   SUITES=DIR   where `make bench` and `make report` find the suites
+#   SUITES=DIR   where `make bench`, `make serving` and `make report` find the suites
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
@@ -18,10 +18,10 @@ DEMO_MODEL_CHOICE ?= "What is it called when narrow tuning makes a model unlearn
 DEMO_PLANT ?= "What number do I call for the nurse if somebody collapses from heat?" \
   "After a bushing change, how long do we run to scrap?" "What is the Wi-Fi password for visitors?"
 
-.PHONY: help demo serve test check bench report suites
+.PHONY: help demo serve test check bench serving report suites
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
 
 # --- what the targets stand on -----------------------------------------------------------------
 
@@ -56,6 +56,15 @@ bench: suites $(DATA)/.prepared | $(INSTALLED) ## measure over real corpora: mak
 	@for part in ingest retrieval answers judge; do \
 	  $(VENV)/bin/python -m bench.$$part --suites "$(SUITES)" || exit; done
 	@$(VENV)/bin/python -m bench.statistics
+	@$(VENV)/bin/python -m bench.isolation
+
+# What the peers need is an extra; `dev` and `run` do without.
+$(STAMPS)/bench: pyproject.toml constraints.txt | $(INSTALLED)
+	@$(VENV)/bin/python -m pip install -q -c constraints.txt -e '.[bench]'
+	@touch $@
+
+serving: suites $(STAMPS)/bench | $(INSTALLED) ## the service under load beside its peers, about two hours: make serving SUITES=DIR
+	@$(VENV)/bin/python -m bench.serving --suites "$(SUITES)"
 
 # A folder a suite: ingested once, asked once (a second call goes on or only writes the reports anew), its report kept.
 RUNS := .cache/report

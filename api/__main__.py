@@ -60,6 +60,18 @@ def _models() -> typer.Typer:
     return door
 
 
+def _keys() -> typer.Typer:
+    from api.keys_cli import app as door
+
+    return door
+
+
+def _feedback() -> typer.Typer:
+    from api.feedback_cli import app as door
+
+    return door
+
+
 def _tune() -> typer.Typer:
     from tuning.cli import app as door
 
@@ -80,8 +92,12 @@ class Doors(TyperGroup):
             )
         if find_spec("tuning"):
             self.add_command(Mounted("tune", _tune, "Tune a small adapter to your questions or documents."))
+        if find_spec("api.feedback_cli"):
+            self.add_command(Mounted("feedback", _feedback, "Export what callers said of answers."))
         if find_spec("api.models_cli"):
             self.add_command(Mounted("models", _models, "List, pull and verify language models."))
+        if find_spec("api.keys_cli"):
+            self.add_command(Mounted("keys", _keys, "Create, list and revoke keys of the REST API."))
 
 
 app = typer.Typer(

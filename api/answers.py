@@ -10,7 +10,7 @@ from litestar.params import JSONBody
 from litestar.types import ASGIApp
 
 from api import streams, wire
-from api.queue import Ticket
+from api.queue import Results
 from api.requests import AnswerRequest
 from api.service import Service
 from rag.types import Answer, DoneEvent, Event
@@ -20,14 +20,15 @@ class AnswersController(Controller):
     """Answers, in order of arrival."""
 
     path = "/v1/answers"
+    opt = {"scope": "read"}  # noqa: RUF012  # Litestar reads it once
 
     @post("/", status_code=200)
     async def answer(
         self, data: JSONBody[AnswerRequest], service: NamedDependency[Service], request: Request[Any, Any, Any]
     ) -> Response[bytes]:
         """The final, checked answer."""
-        ticket = service.ask(data.as_question())
-        answer = await streams.unless_gone(_last(ticket), request.receive, ticket.cancel)
+        ticket = service.ask(data.as_question(), seconds=data.timeout_seconds)
+        answer = await streams.unless_gone(final_answer(ticket), request.receive, ticket.cancel)
         return Response(wire.to_json(answer), media_type="application/json")
 
     @post("/stream", status_code=200)
@@ -35,10 +36,11 @@ class AnswersController(Controller):
         self, data: JSONBody[AnswerRequest], service: NamedDependency[Service], request: Request[Any, Any, Any]
     ) -> ASGIApp:
         """The same answer as it is made, as server-sent events."""
-        return await streams.begin(service.ask(data.as_question()), request.receive)
+        return await streams.begin(service.ask(data.as_question(), seconds=data.timeout_seconds), request.receive)
 
 
-async def _last(ticket: Ticket[Event]) -> Answer:
+async def final_answer(ticket: Results[Event]) -> Answer:
+    """The checked answer that a ticket ends with. Raises what its work raised."""
     async for event in ticket.events():
         if isinstance(event, DoneEvent):
             return event.answer

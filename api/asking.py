@@ -21,6 +21,9 @@ SHOWN_CHARS = 200
 
 CLOSEST = 3
 
+TURNING = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
+"""Bidirectional classes of the characters that change the direction of what follows, and stay with it."""
+
 
 def ask_all(
     settings: Settings,
@@ -82,8 +85,9 @@ def _closest(passage: Passage) -> str:
 
 
 def _line(text: str) -> str:
-    """On one line, and without the control characters by which a document could command a terminal."""
-    return " ".join("".join(" " if unicodedata.category(char) == "Cc" else char for char in text).split())
+    """On one line, without the characters by which a document could command a terminal or turn around what is read."""
+    kept = (char for char in text if unicodedata.bidirectional(char) not in TURNING)
+    return " ".join("".join(" " if unicodedata.category(char) == "Cc" else char for char in kept).split())
 
 
 def _ask(pipeline: Answering, question: Question, *, live: bool) -> Answer:

@@ -26,6 +26,7 @@ class DocumentationController(Controller):
     """The OpenAPI document and a page that shows it."""
 
     path = "/schema"
+    opt = {"scope": "none"}  # noqa: RUF012  # Litestar reads it once
 
     @get("/openapi.json", sync_to_thread=True)
     def openapi(self) -> Response[bytes]:

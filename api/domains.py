@@ -13,6 +13,7 @@ class DomainsController(Controller):
     """Stored domains."""
 
     path = "/v1/domains"
+    opt = {"scope": "read"}  # noqa: RUF012  # Litestar reads it once
 
     @get("/")
     async def domains(self, service: NamedDependency[Service]) -> Response[bytes]:

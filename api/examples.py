@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
+from api.documents import DocumentPage, ListedDocument, StoredDocument
+from api.jobs import Job, JobState, Unread
 from api.problems import Problem
 from api.requests import AnswerRequest, PassagesRequest
+from rag.errors import UnknownDomain
 from rag.types import (
     Answer,
     Citation,
@@ -117,6 +122,42 @@ DOMAIN = DomainInfo(
     problem="",
 )
 
+JOB = Job(
+    id="18a1f0c9d2e4b6f83a7c51e09b2d4f60",
+    domain=DOMAIN.name,
+    kind="upload",
+    state=JobState.DONE,
+    created=datetime(2026, 11, 25, 8, 30, tzinfo=UTC),
+    documents=3,
+    total=3,
+    chunks=41,
+    seconds=0.6,
+    new=2,
+    unreadable=(Unread(source="scans/plan.pdf", reason="the file holds no text"),),
+)
+
+DOCUMENT = StoredDocument(
+    id=PASSAGE.document_id,
+    title=PASSAGE.title,
+    text=TEXT,
+    text_sha256=PASSAGE.text_sha256,
+    metadata=PASSAGE.metadata,
+)
+
+DOCUMENT_PAGE = DocumentPage(
+    documents=(
+        ListedDocument(
+            id=DOCUMENT.id,
+            title=DOCUMENT.title,
+            characters=len(DOCUMENT.text),
+            chunks=1,
+            text_sha256=DOCUMENT.text_sha256,
+            metadata=DOCUMENT.metadata,
+        ),
+    ),
+    next=None,
+)
+
 READY = Health(ready=True, checks={"model": "ok", "index": "ok", "compatible": "ok"})
 STARTING = Health(ready=False, checks={"start": "the models are still being loaded"})
 
@@ -135,9 +176,15 @@ def problem(status: int, title: str, code: str, detail: str) -> Problem:
 
 PROBLEMS = {
     400: problem(400, "Bad Request", "invalid_question", "the question is empty"),
-    404: problem(404, "Not Found", "unknown_domain", "no domain 'plants' is stored; stored: plant"),
+    401: problem(401, "Unauthorized", "not_authenticated", "this key is expired: ask the operator for another"),
+    403: problem(403, "Forbidden", "not_allowed", "this needs a key of scope read; this one has ingest"),
+    404: problem(404, "Not Found", "unknown_domain", str(UnknownDomain.named("plants"))),
+    408: problem(408, "Request Timeout", "upload_too_slow", "nothing came for 30 s: send the upload again"),
     413: problem(413, "Request Entity Too Large", "body_too_large", "the body is larger than this server reads"),
     415: problem(415, "Unsupported Media Type", "unsupported_media_type", "the body must be JSON"),
+    429: problem(
+        429, "Too Many Requests", "too_many_requests", "this key may ask 600 times a minute: try again in 3 s"
+    ),
     500: problem(500, "Internal Server Error", "incompatible_index", "the domain was built with another embedder"),
     503: problem(503, "Service Unavailable", "model_busy", "32 questions wait already: try again in 30 s"),
 }

@@ -13,6 +13,7 @@ class HealthController(Controller):
     """Health checks."""
 
     path = "/health"
+    opt = {"scope": "none"}  # noqa: RUF012  # Litestar reads it once
 
     @get("/live")
     async def live(self) -> dict[str, bool]:

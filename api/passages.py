@@ -15,6 +15,7 @@ class PassagesController(Controller):
     """Retrieved passages."""
 
     path = "/v1/passages"
+    opt = {"scope": "read"}  # noqa: RUF012  # Litestar reads it once
 
     @post("/", status_code=200)
     async def passages(self, data: JSONBody[PassagesRequest], service: NamedDependency[Service]) -> Response[bytes]:

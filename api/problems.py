@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 from http import HTTPStatus
 from typing import Any
 
@@ -17,24 +18,60 @@ from litestar.routes import HTTPRoute
 from pydantic import Field
 
 from api.logs import note_problem, request_id
-from rag.errors import BackendError, CorpusError, ModelBusy, QuestionError, RagError, UnknownDomain
+from rag.errors import (
+    BackendError,
+    CorpusError,
+    ModelBusy,
+    NoReport,
+    NotAllowed,
+    NotAuthenticated,
+    QuestionError,
+    RagError,
+    TooManyRequests,
+    UnknownDocument,
+    UnknownDomain,
+    UnknownJob,
+    UploadTooLarge,
+    UploadTooSlow,
+)
 from rag.types import Value
 
 MEDIA_TYPE = "application/problem+json"
+
+CHALLENGE = 'Bearer realm="understudy"'
 
 BUSY_SECONDS = 1.0
 """Retry-After of a failure that names no wait of its own: about one question by the packaged model on two cores."""
 
 CODES = {
     400: "invalid_request",
+    401: "not_authenticated",
+    403: "not_allowed",
     404: "not_found",
     405: "method_not_allowed",
     413: "body_too_large",
     415: "unsupported_media_type",
+    429: "too_many_requests",
     500: "internal",
     503: "unavailable",
 }
 """Codes of the problems that HTTP itself has; those of `rag.errors` bring their own."""
+
+STATUSES: tuple[tuple[type[RagError], int], ...] = (
+    (UnknownDomain, 404),
+    (UnknownDocument, 404),
+    (UnknownJob, 404),
+    (UploadTooLarge, 413),
+    (UploadTooSlow, 408),
+    (NoReport, 404),
+    (NotAuthenticated, 401),
+    (NotAllowed, 403),
+    (TooManyRequests, 429),
+    (QuestionError, 400),
+    (CorpusError, 500),
+    (BackendError, 503),
+)
+"""Errors raised on purpose and their HTTP status: the first that fits."""
 
 NO_JSON = "the body is no JSON in UTF-8 of reasonable depth: send an object as /schema describes it"
 
@@ -66,24 +103,18 @@ class MediaTypeRefused(HTTPException):
     status_code = 415
 
 
+class MultipartWanted(MediaTypeRefused):
+    """The body is not declared to be multipart/form-data."""
+
+
 def status_of(error: RagError) -> int:
     """The HTTP status of an error raised on purpose: 4xx the caller's, 500 the operator's, 503 may pass."""
-    match error:
-        case UnknownDomain():
-            return 404
-        case QuestionError():
-            return 400
-        case CorpusError():
-            return 500
-        case BackendError():
-            return 503
-        case _:
-            return 500
+    return next((status for kind, status in STATUSES if isinstance(error, kind)), 500)
 
 
 def retry_after(error: RagError) -> int:
     """Whole seconds after which another try makes sense, at least 1."""
-    return max(1, math.ceil(error.retry_after if isinstance(error, ModelBusy) else BUSY_SECONDS))
+    return max(1, math.ceil(error.retry_after if isinstance(error, ModelBusy | TooManyRequests) else BUSY_SECONDS))
 
 
 def describe(error: Exception, *, identity: str) -> Problem:
@@ -105,6 +136,17 @@ def unreadable(identity: str) -> Problem:
     return _problem(400, "unreadable_request", detail, identity)
 
 
+def too_slow(identity: str) -> Problem:
+    """The problem of a head or a body that did not come in time."""
+    return _problem(408, "too_slow", "the request did not come in time: send it without pauses", identity)
+
+
+def crowded(identity: str) -> Problem:
+    """The problem of a connection beyond the bound."""
+    detail = "too many connections are open (setting UNDERSTUDY_SERVER__MAX_CONNECTIONS): try again in a moment"
+    return _problem(503, "too_many_connections", detail, identity)
+
+
 def respond(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """The exception handler of the whole application."""
     problem = describe(error, identity=request_id(request.scope))
@@ -112,8 +154,11 @@ def respond(request: Request[Any, Any, Any], error: Exception) -> Response[bytes
     headers = {}
     if problem.status == 405:
         headers["Allow"] = ", ".join(sorted(_methods(request)))
-    if problem.status == 503 and isinstance(error, RagError):
+    if problem.status in (429, 503) and isinstance(error, RagError):
         headers["Retry-After"] = str(retry_after(error))
+    if isinstance(error, NotAuthenticated):
+        # RFC 6750, section 3: a request that brought nothing is told of no error
+        headers["WWW-Authenticate"] = f'{CHALLENGE}, error="invalid_token"' if error.given else CHALLENGE
     body = problem.model_dump_json().encode()
     return Response(body, status_code=problem.status, media_type=MEDIA_TYPE, headers=headers)
 
@@ -136,9 +181,21 @@ def _methods(request: Request[Any, Any, Any]) -> set[str]:
     return {
         method
         for route in request.app.routes
-        if isinstance(route, HTTPRoute) and route.path == path
+        if isinstance(route, HTTPRoute) and _fits(route.path, path)
         for method in route.methods
     }
+
+
+def _fits(route: str, path: str) -> bool:
+    """Whether a path is one of those that a route like `/v1/jobs/{id:str}` stands for."""
+    parts = re.split(r"(\{\w+:\w+\})", route)
+    return re.fullmatch("".join(_pattern(part) for part in parts), path) is not None
+
+
+def _pattern(part: str) -> str:
+    if not part.startswith("{"):
+        return re.escape(part)
+    return ".+" if part.endswith(":path}") else "[^/]+"
 
 
 def _http_problem(error: HTTPException, identity: str) -> Problem:
@@ -152,6 +209,8 @@ def _http_problem(error: HTTPException, identity: str) -> Problem:
         413: "the body is larger than this server reads (setting UNDERSTUDY_SERVER__MAX_BODY_BYTES)",
         415: "the body must be JSON: send Content-Type: application/json",
     }.get(status, error.detail)
+    if isinstance(error, MultipartWanted):
+        detail = "files must come as multipart/form-data: send each as a part named 'files' with a file name"
     if status == 400 and not errors:
         detail = NO_JSON
     return _problem(status, CODES.get(status, "refused"), detail, identity, errors)

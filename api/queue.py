@@ -1,6 +1,7 @@
-"""Who is answered when: one worker, first come first served, a bounded number waiting. Knows no HTTP.
+"""Who is answered when: some workers, callers in turns, a bounded number waiting. Knows no HTTP and no key.
 
-The pipeline blocks, so it runs in the worker's thread; what it yields crosses to the event loop piece by piece.
+The pipeline blocks, so it runs in the workers' threads; what it yields crosses to the event loop piece by piece. Each
+caller's own questions are answered in order of arrival; among callers the one that has the fewest in work is next.
 """
 
 from __future__ import annotations
@@ -8,139 +9,195 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Generic, TypeVar
 
-from rag.errors import Cancelled, ModelBusy
+from rag.errors import Cancelled, ModelBusy, RagError, TooManyRequests
+from rag.service_rate import ServiceRate
 
 T = TypeVar("T")
 
 FIRST_GUESS_SECONDS = 1.0
 """Service time assumed until one was measured: about that of the packaged model on two cores."""
 
-SMOOTHING = 0.3
-"""Weight of the newest service time in the running mean: the last five or so decide."""
-
 Work = Callable[[Callable[[], bool]], Iterator[T]]
 """What a ticket asks for: called with `cancelled`, yields results until it ends or raises."""
 
 
-class Ticket(Generic[T]):
-    """A place in the queue; iterate `events` on the event loop for the results."""
+class Results(Generic[T]):
+    """The reading end of an answer; iterate `events` on the event loop."""
 
-    def __init__(self, work: Work[T], loop: asyncio.AbstractEventLoop) -> None:
-        self._work = work
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._results: asyncio.Queue[T | Exception | None] = asyncio.Queue()
+        self._arrived: asyncio.Queue[T | Exception | None] = asyncio.Queue()
         self._cancelled = threading.Event()
+        self.submitted = time.monotonic()
+        self.waited_seconds: float | None = None
+        """From its submission until its work began; None before."""
+        self.observe: Callable[[T | Exception | None], None] = lambda _: None
+        """Told of everything that arrives, on the event loop: results, what was raised, None for the end."""
 
-    def cancel(self) -> None:
-        """Nobody wants the results any more: iterating ends at once. Safe to call at any time, from any thread."""
+    def cancel(self, error: RagError | None = None) -> None:
+        """The results are not wanted any more: iterating ends at once with `error`, Cancelled where none is given.
+
+        Safe to call at any time, from any thread.
+        """
         self._cancelled.set()
-        self._put(Cancelled("the caller went away"))
+        self.put(error or Cancelled("the caller went away"))
 
     def cancelled(self) -> bool:
         """Whether `cancel` was called."""
         return self._cancelled.is_set()
 
     async def events(self) -> AsyncIterator[T]:
-        """Results in order. Raises what the work raised, and Cancelled after `cancel`."""
+        """Results in order. Raises what the work raised, and what `cancel` was given."""
         while True:
-            result = await self._results.get()
+            result = await self._arrived.get()
             if result is None:
                 return
             if isinstance(result, Exception):
                 raise result
             yield result
 
+    def put(self, result: T | Exception | None) -> None:
+        """Add a result, what was raised, or None for the end; from any thread."""
+        # A loop that is closed has nobody left to read.
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self.arrive, result)
+
+    def arrive(self, result: T | Exception | None) -> None:
+        """The same, on the event loop."""
+        self.observe(result)
+        self._arrived.put_nowait(result)
+
+
+class Ticket(Results[T]):
+    """A place in the queue, and the results of its work."""
+
+    def __init__(self, work: Work[T], loop: asyncio.AbstractEventLoop, *, caller: str) -> None:
+        super().__init__(loop)
+        self._work = work
+        self.caller = caller
+
     def run(self) -> bool:
-        """Do the work, and say whether it came to its end; called by the worker's thread only."""
+        """Do the work, and say whether it came to its end; called by a worker's thread only."""
+        self.waited_seconds = time.monotonic() - self.submitted
         try:
             for result in self._work(self.cancelled):
                 if self.cancelled():
                     return False
-                self._put(result)
-            self._put(None)
+                self.put(result)
+            self.put(None)
         except Exception as error:  # noqa: BLE001  # handed to the request that waits for it
-            self._put(error)
+            self.put(error)
             return False
         return True
 
-    def _put(self, result: T | Exception | None) -> None:
-        # A loop that is closed has nobody left to read.
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._results.put_nowait, result)
-
 
 class AnswerQueue:
-    """One worker thread; `submit` on the event loop, `close` once."""
+    """Worker threads and who waits for them; `submit` on the event loop, `close` once."""
 
-    def __init__(self, *, max_waiting: int) -> None:
-        """At most `max_waiting` tickets wait beside the one that is served."""
-        self._max_waiting = max_waiting
-        self._waiting: deque[Ticket[object]] = deque()
-        self._running = False
+    def __init__(self, *, max_waiting: int, workers: int = 1, max_waiting_each: int | None = None) -> None:
+        """At most `max_waiting` tickets wait beside those that are served, `max_waiting_each` of any one caller."""
+        self._max_waiting, self._max_each = max_waiting, max_waiting_each
+        self._waiting: dict[str, deque[Ticket[object]]] = {}
+        self._served: Counter[str] = Counter()
+        """how many of each caller's are in work"""
+        self._turn = 0
+        self._turns: dict[str, int] = {}
+        """when each caller's last turn was, as long as there is work"""
         self._closing = False
-        self._service_seconds = FIRST_GUESS_SECONDS
-        self._measured = False
+        self._rate = ServiceRate(FIRST_GUESS_SECONDS)
         self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._serve, name="answers", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=self._serve, name=f"answers-{number}", daemon=True) for number in range(workers)
+        ]
+        for thread in self._threads:
+            thread.start()
 
-    def submit(self, work: Work[T]) -> Ticket[T]:
-        """A place at the end of the queue. Raises ModelBusy when every place is taken or the server stops."""
-        ticket = Ticket(work, asyncio.get_running_loop())
+    def submit(self, work: Work[T], *, caller: str = "") -> Ticket[T]:
+        """A place in the queue. Raises ModelBusy when all are taken or it closes, TooManyRequests for one caller."""
+        ticket = Ticket(work, asyncio.get_running_loop(), caller=caller)
         with self._changed:
             # Whoever left gives the place to the next one at once, not when its turn would have come.
-            self._waiting = deque(item for item in self._waiting if not item.cancelled())
-            ahead = len(self._waiting) + self._running
+            for name in list(self._waiting):
+                self._keep(name, deque(item for item in self._waiting[name] if not item.cancelled()))
+            waiting = sum(map(len, self._waiting.values()))
             if self._closing:
-                raise ModelBusy("the server is stopping; ask again in a moment", retry_after=self._service_seconds)
-            if ahead > self._max_waiting:
-                wait = self.expected_wait(ahead)
+                raise ModelBusy("the server is stopping; ask again in a moment", retry_after=self._rate.seconds)
+            # One place more than may wait: whoever comes when a worker is free does not wait.
+            if waiting + self._served.total() >= self._max_waiting + len(self._threads):
+                wait = self._rate.wait(waiting + self._served.total())
                 raise ModelBusy(
-                    f"{len(self._waiting)} questions wait already, which is all that may: try again in "
+                    f"{waiting} questions wait already, which is all that may: try again in {max(1, round(wait))} s",
+                    retry_after=wait,
+                )
+            own = len(self._waiting.get(caller, ()))
+            if caller and self._max_each is not None and own >= self._max_each:
+                wait = self._rate.wait(own)
+                raise TooManyRequests(
+                    f"{own} questions of this key wait already, which is its share: try again in "
                     f"{max(1, round(wait))} s",
                     retry_after=wait,
                 )
-            self._waiting.append(ticket)  # type: ignore[arg-type]  # the worker never looks at the results
+            self._waiting.setdefault(caller, deque()).append(ticket)  # type: ignore[arg-type]  # a worker never looks at results
             self._changed.notify()
         return ticket
 
     def expected_wait(self, ahead: int) -> float:
         """Seconds until `ahead` questions are served, as long as the latest ones took."""
-        return self._service_seconds * ahead
+        return self._rate.wait(ahead)
 
     def waiting(self) -> int:
         """Tickets that wait and are still wanted."""
         with self._changed:
-            return sum(not ticket.cancelled() for ticket in self._waiting)
+            return sum(not ticket.cancelled() for tickets in self._waiting.values() for ticket in tickets)
 
     async def close(self) -> None:
-        """Serve who waits, then end the worker; new tickets are refused from now on."""
+        """Serve who waits, then end the workers; new tickets are refused from now on."""
         with self._changed:
             self._closing = True
-            self._changed.notify()
-        await asyncio.to_thread(self._thread.join)
+            self._changed.notify_all()
+        for thread in self._threads:
+            await asyncio.to_thread(thread.join)
 
     def _serve(self) -> None:
         while True:
             with self._changed:
-                self._running = False
                 self._changed.wait_for(lambda: self._waiting or self._closing)
                 if not self._waiting:
                     return
-                ticket = self._waiting.popleft()
-                self._running = True
-            if ticket.cancelled():
-                continue
-            started = time.monotonic()
-            # A refusal or a caller who left says nothing about how long an answer takes.
-            if ticket.run():
-                self._learn(time.monotonic() - started)
+                ticket = self._next()
+                if ticket.cancelled():
+                    continue
+                self._served[ticket.caller] += 1
+                self._rate.begin()
+            finished = ticket.run()
+            with self._changed:
+                self._served[ticket.caller] -= 1
+                self._served += Counter()  # drops callers with none
+                if not self._served and not self._waiting:
+                    self._turns.clear()
+                # A refusal or a caller who left says nothing about how long an answer takes.
+                self._rate.end(finished=finished)
 
-    def _learn(self, seconds: float) -> None:
-        weight = SMOOTHING if self._measured else 1.0
-        self._measured = True
-        self._service_seconds += weight * (seconds - self._service_seconds)
+    def _next(self) -> Ticket[object]:
+        """The oldest ticket of the caller with the fewest in work; among such callers, of whose turn is longest ago."""
+
+        def turn(name: str) -> tuple[int, int, float]:
+            return self._served[name], self._turns.get(name, 0), self._waiting[name][0].submitted
+
+        caller = min(self._waiting, key=turn)
+        self._turn += 1
+        self._turns[caller] = self._turn
+        tickets = self._waiting[caller]
+        ticket = tickets.popleft()
+        self._keep(caller, tickets)
+        return ticket
+
+    def _keep(self, caller: str, tickets: deque[Ticket[object]]) -> None:
+        if tickets:
+            self._waiting[caller] = tickets
+        else:
+            del self._waiting[caller]

@@ -25,6 +25,10 @@ class AnswerRequest(Value):
         (), max_length=26, description="answers to choose from, two or more different ones; none: it is free"
     )
 
+    timeout_seconds: float | None = Field(
+        None, gt=0, le=3600, description="longest wait for the answer; default and most by setting"
+    )
+
     def as_question(self) -> Question:
         """The question that the pipeline is asked."""
         return Question(

@@ -9,11 +9,14 @@ from __future__ import annotations
 import importlib.metadata
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from api import examples, wire
+from api import examples, security, wire
+from api.documents import MOST, DocumentPage, StoredDocument
+from api.jobs import Job
+from api.openai_problems import as_openai
 from api.problems import MEDIA_TYPE, Problem
 from api.requests import AnswerRequest, PassagesRequest
 from rag.types import (
@@ -32,12 +35,35 @@ from rag.types import (
 EVENT_TYPES = (RetrievalEvent, TokenEvent, CitationEvent, VerdictEvent, DoneEvent)
 
 REQUESTS: tuple[type[Value], ...] = (AnswerRequest, PassagesRequest)
-RESPONSES: tuple[type[Value], ...] = (Answer, Passage, DomainInfo, Health, Problem, *EVENT_TYPES)
+RESPONSES: tuple[type[Value], ...] = (
+    Answer,
+    Passage,
+    DomainInfo,
+    DocumentPage,
+    StoredDocument,
+    Job,
+    Health,
+    Problem,
+    *EVENT_TYPES,
+)
 
 ASKING = (400, 404, 413, 415, 500, 503)
 LISTING = (500, 503)
+METRICS = "# HELP understudy_ready Whether questions can be answered now.\n# TYPE understudy_ready gauge\n"
+READING = (400, 404, 500, 503)
 
 Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A part of a path, or a field of a query."""
+
+    name: str
+    place: Literal["path", "query"]
+    description: str
+    example: str | int
+    schema: Json
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +78,36 @@ class Operation:
     request: Value | None
     responses: dict[int, tuple[str, Json]]
     problems: tuple[int, ...]
+    scope: str = "read"
+    """What a key must have; `none`: no key is needed."""
+    parameters: tuple[Parameter, ...] = ()
+    as_openai: bool = False
+    """Whether errors have OpenAI's shape."""
+    body: Json | None = None
+    """The content of a request that is no JSON."""
+
+
+DOMAIN = Parameter("domain", "path", "GET /v1/domains lists them", "plant", {"type": "string", "minLength": 1})
+DOCUMENT = Parameter(
+    "id", "path", "a document's id, as a citation has it", "maintenance/filters.md", {"type": "string", "minLength": 1}
+)
+LIMIT = Parameter(
+    "limit", "query", "most documents of a page", 50, {"type": "integer", "minimum": 1, "maximum": MOST, "default": 50}
+)
+AFTER = Parameter(
+    "after", "query", "the last id that is known already", "a.md", {"type": "string", "maxLength": 4096, "default": ""}
+)
 
 
 def operations() -> tuple[Operation, ...]:
     """Everything that callers may ask for."""
+    from api.schema_ingestion import operations as ingestion
+
+    return (*asking(), *ingestion())
+
+
+def asking() -> tuple[Operation, ...]:
+    """What is asked of what is stored."""
     stream = b"".join(wire.to_event(event.type, at, event) for at, event in enumerate(examples.EVENTS, start=1))
     return (
         Operation(
@@ -96,10 +148,48 @@ def operations() -> tuple[Operation, ...]:
             "/v1/domains",
             "listDomains",
             "List the stored domains",
-            "Every stored domain, and whether it can be asked now.",
+            "Every stored domain that the key opens, and whether it can be asked now.",
             None,
             {200: ("Domains, by name", _json_list("DomainInfo", examples.DOMAIN))},
             LISTING,
+        ),
+        Operation(
+            "get",
+            "/v1/domains/{domain}/documents",
+            "listDocuments",
+            "List a domain's documents",
+            "Stored documents without their texts, by id. `next` of one page is `after` of the following one.",
+            None,
+            {200: ("A page of documents, by id", _json("DocumentPage", examples.DOCUMENT_PAGE))},
+            READING,
+            parameters=(DOMAIN, LIMIT, AFTER),
+        ),
+        Operation(
+            "get",
+            "/v1/domains/{domain}/documents/{id}",
+            "readDocument",
+            "Read a document",
+            "A document with the whole text that the offsets of citations refer to, counted in code points. Slashes of "
+            "an id may stand as they are or escaped.",
+            None,
+            {200: ("The document", _json("StoredDocument", examples.DOCUMENT))},
+            READING,
+            parameters=(DOMAIN, DOCUMENT),
+        ),
+        Operation(
+            "get",
+            "/report",
+            "report",
+            "The latest evaluation report",
+            "The page that `understudy evaluate run` wrote last, where UNDERSTUDY_SERVER__REPORT says.",
+            None,
+            {
+                200: (
+                    "A page that loads nothing else",
+                    {"text/html": {"schema": {"type": "string"}, "example": "<!doctype html>…"}},
+                )
+            },
+            (404, 500),
         ),
         Operation(
             "get",
@@ -116,7 +206,7 @@ def operations() -> tuple[Operation, ...]:
             "/health/ready",
             "ready",
             "Whether questions can be answered",
-            "Model, index and compatibility of every stored domain.",
+            "Model, index and compatibility of every stored domain; in words for a key over all domains only.",
             None,
             {
                 200: ("Questions are taken", _json("Health", examples.READY)),
@@ -124,13 +214,26 @@ def operations() -> tuple[Operation, ...]:
             },
             (500,),
         ),
+        Operation(
+            "get",
+            "/metrics",
+            "metrics",
+            "Metrics for Prometheus",
+            "Everything that is counted and timed (docs/operations.md). No label is a domain, a key or a text.",
+            None,
+            {200: ("Prometheus's text format", {"text/plain": {"schema": {"type": "string"}, "example": METRICS}})},
+            (500,),
+        ),
     )
 
 
 def document() -> Json:
     """The whole document."""
-    modes: list[tuple[type[Value], JsonSchemaMode]] = [(model, "validation") for model in REQUESTS]
-    modes += [(model, "serialization") for model in RESPONSES]
+    from api import schema_clients  # which is made of this file's operations
+
+    requests, responses = (*REQUESTS, *schema_clients.REQUESTS), (*RESPONSES, *schema_clients.RESPONSES)
+    modes: list[tuple[type[Value], JsonSchemaMode]] = [(model, "validation") for model in requests]
+    modes += [(model, "serialization") for model in responses]
     schemas: Json = models_json_schema(modes, ref_template="#/components/schemas/{model}")[1]["$defs"]
     schemas["Event"] = {
         "oneOf": [_ref(model.__name__) for model in EVENT_TYPES],
@@ -143,7 +246,7 @@ def document() -> Json:
         },
     }
     paths: dict[str, Json] = {}
-    for operation in operations():
+    for operation in (*operations(), *schema_clients.operations()):
         paths.setdefault(operation.path, {})[operation.method] = _operation(operation)
     return {
         "openapi": "3.1.0",
@@ -155,31 +258,53 @@ def document() -> Json:
         },
         "servers": [{"url": "/"}],
         "paths": paths,
-        "components": {"schemas": dict(sorted(schemas.items()))},
+        "components": {"schemas": dict(sorted(schemas.items())), "securitySchemes": security.SCHEMES},
     }
 
 
 def _operation(operation: Operation) -> Json:
+    scope = security.scope_of(operation.method, operation.path)
     responses: Json = {
         str(status): {"description": description, "content": content}
         for status, (description, content) in operation.responses.items()
     }
-    for status in operation.problems:
+    for status in sorted({*operation.problems, *security.refusals(scope)}):
         example = examples.PROBLEMS[status]
-        responses[str(status)] = {"description": example.title, "content": _problem(example)}
-        if status == 503:
-            wait = {"description": "seconds to wait before another try", "schema": {"type": "integer", "minimum": 1}}
-            responses[str(status)]["headers"] = {"Retry-After": wait}
+        refusal = of_type(as_openai(example)) if operation.as_openai else _problem(example)
+        responses[str(status)] = {"description": example.title, "content": refusal}
+        if status in security.HEADERS:
+            responses[str(status)]["headers"] = security.HEADERS[status]
     said: Json = {
         "operationId": operation.name,
         "summary": operation.summary,
-        "description": operation.description,
+        "description": security.described(operation.description, scope),
+        "security": security.requirement(scope),
         "responses": responses,
     }
+    if operation.parameters:
+        said["parameters"] = [
+            {
+                "name": each.name,
+                "in": each.place,
+                "required": each.place == "path",
+                "description": each.description,
+                "schema": each.schema,
+                "example": each.example,
+            }
+            for each in operation.parameters
+        ]
+    if operation.body is not None:
+        said["requestBody"] = {"required": True, "content": operation.body}
     if operation.request is not None:
-        content = _json(type(operation.request).__name__, operation.request)
+        content = of_type(operation.request)
+        content["application/json"]["example"] = operation.request.model_dump(mode="json", exclude_unset=True)
         said["requestBody"] = {"required": True, "content": content}
     return said
+
+
+def of_type(example: Value) -> Json:
+    """JSON of the example's type."""
+    return _json(type(example).__name__, example)
 
 
 def _ref(name: str) -> Json:

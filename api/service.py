@@ -8,16 +8,36 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from typing import Protocol, TypeVar
 
-from api.queue import AnswerQueue, Ticket
-from rag.errors import BackendError, CorpusError, ModelBusy, RagError
+from api.flights import Flights
+from api.ingesting import Ingesting, Receiving
+from api.jobs import Job
+from api.queue import AnswerQueue, Results
+from rag.documents import DocumentSummary
+from rag.errors import BackendError, CorpusError, ModelBusy, RagError, UnknownDocument, UnknownDomain
+from rag.protocols import Embedder, Vectors
 from rag.settings import Settings
-from rag.types import DomainInfo, Event, Health, Passage, Question, RetrievalMode
+from rag.types import (
+    Document,
+    DomainInfo,
+    EngineStatistics,
+    Event,
+    Health,
+    ModelCard,
+    Passage,
+    Question,
+    RetrievalMode,
+)
 
 T = TypeVar("T")
+
+WORKERS_A_CORE = 2
+"""Answers in work for each core: while the engine reads for one, the embedder reads for another."""
 
 LOOKUPS = 2
 """Threads that search and list: embedding has one owner, so that more would only wait inside it."""
@@ -39,12 +59,47 @@ class Answering(Protocol):
         """What retrieval finds, best first."""
         ...
 
-    def domains(self) -> list[DomainInfo]:
-        """Every stored domain."""
+    @property
+    def embedder(self) -> Embedder:
+        """What turns texts into vectors; the pipeline's to close."""
+        ...
+
+    @property
+    def embedder_name(self) -> str:
+        """What turns texts into vectors."""
+        ...
+
+    def embed(self, texts: Sequence[str]) -> tuple[Vectors, int]:
+        """(n, d) float32 unit rows, in the order of the texts, and the tokens that were read."""
+        ...
+
+    def domains(self, *, among: Collection[str] | None = None) -> list[DomainInfo]:
+        """Every stored domain, or those among some names."""
         ...
 
     def health(self) -> Health:
         """Whether questions can be answered now."""
+        ...
+
+    def documents(self, domain: str, *, after: str = "", limit: int) -> list[DocumentSummary]:
+        """At most `limit` stored documents whose id comes after `after`, by id."""
+        ...
+
+    def document(self, domain: str, document_id: str) -> Document | None:
+        """A stored document with its whole text, or None."""
+        ...
+
+    def statistics(self) -> EngineStatistics | None:
+        """What the engine does and has done, or None."""
+        ...
+
+    def generation(self, domain: str) -> str:
+        """The live generation of a domain. Raises UnknownDomain."""
+        ...
+
+    @property
+    def card(self) -> ModelCard:
+        """The model that answers. Raises ModelUnavailable."""
         ...
 
     def close(self) -> None:
@@ -58,6 +113,12 @@ class Starting(BackendError):
     code = "starting"
 
 
+class Stopping(BackendError):
+    """The server was told to stop."""
+
+    code = "stopping"
+
+
 class StartFailed(CorpusError):
     """The models could not be loaded, for a reason that nobody foresaw."""
 
@@ -67,13 +128,27 @@ class StartFailed(CorpusError):
 class Service:
     """The pipeline of one server process; every method is called on the event loop."""
 
-    def __init__(self, settings: Settings, build: Callable[[Settings], Answering]) -> None:
-        """`build` is called in a thread of its own at `start`."""
+    def __init__(
+        self,
+        settings: Settings,
+        build: Callable[[Settings], Answering],
+        *,
+        watch: Callable[[Question, Results[Event]], None] = lambda _question, _ticket: None,
+    ) -> None:
+        """`build` is called in a thread of its own at `start`; `watch` gets each answer's results before any comes."""
+        self._watch = watch
         self._settings = settings
         self._build = build
-        self._queue = AnswerQueue(max_waiting=settings.server.max_waiting)
+        self._queue = AnswerQueue(
+            max_waiting=settings.server.max_waiting,
+            workers=settings.server.workers or WORKERS_A_CORE * len(os.sched_getaffinity(0)),
+            max_waiting_each=settings.server.max_waiting_each,
+        )
+        self._flights = Flights(kept=settings.server.kept_answers)
         self._lookups = ThreadPoolExecutor(LOOKUPS, thread_name_prefix="lookup")
         self._looking = 0
+        self._ingesting = Ingesting(settings, self._embedder)
+        self._stopping = False
         self._pipeline: Answering | None = None
         self._failure: RagError | None = None
         self._started: asyncio.Task[None] | None = None
@@ -82,22 +157,46 @@ class Service:
         """Begin to build; `on_built` is called on the event loop with None, or with what went wrong."""
         self._started = asyncio.create_task(self._start(on_built))
 
+    def refuse(self) -> None:
+        """Take nothing from now on; what was taken goes on."""
+        self._stopping = True
+
     async def stop(self) -> None:
         """Answer who waits, then close the pipeline."""
         await self._queue.close()
         if self._started is not None:
             await self._started
+        await asyncio.to_thread(self._ingesting.close)
         self._lookups.shutdown(wait=False, cancel_futures=True)
         if self._pipeline is not None:
             await asyncio.to_thread(self._pipeline.close)
 
-    def ask(self, question: Question) -> Ticket[Event]:
-        """The events of an answer. Raises Starting, ModelBusy, and what kept the pipeline from being built."""
-        pipeline = self._ready()
-        return self._queue.submit(lambda cancelled: pipeline.stream(question, cancelled=cancelled))
+    def ask(self, question: Question, *, caller: str = "", seconds: float | None = None) -> Results[Event]:
+        """The events of an answer, made for everybody who asks the same just now.
 
-    async def look_up(self, work: Callable[[Answering], T]) -> T:
-        """What `work` returns or raises. Raises Starting, ModelBusy, and what kept the pipeline from being built."""
+        caller: whose turn it takes; seconds: longest wait for its end, never more than the setting. Raises Starting,
+        ModelBusy, TooManyRequests, and what kept the pipeline from being built.
+        """
+        pipeline = self._ready()
+        most = self._settings.server.timeout_seconds
+        return self._flights.ask(
+            question,
+            lambda: self._queue.submit(lambda cancelled: pipeline.stream(question, cancelled=cancelled), caller=caller),
+            seconds=most if seconds is None else min(seconds, most),
+            watch=lambda results: self._watch(question, results),
+            generation=lambda: pipeline.generation(question.domain),
+        )
+
+    async def look_up(
+        self,
+        work: Callable[[Answering], T],
+        *,
+        domain: str | None = None,  # noqa: ARG002  # for the caller's view of this, in api/access.py
+    ) -> T:
+        """What `work` returns or raises. Raises Starting, ModelBusy, and what kept the pipeline from being built.
+
+        domain: the one that it is about, where it is about one.
+        """
         pipeline = self._ready()
         if self._looking >= self._settings.server.max_waiting + LOOKUPS:
             wait = self._looking * LOOKUP_SECONDS / LOOKUPS
@@ -108,27 +207,84 @@ class Service:
         finally:
             self._looking -= 1
 
+    # --- changing what is stored ---
+
+    @asynccontextmanager
+    async def receiving(self, domain: str, length: int) -> AsyncIterator[Receiving]:
+        """A place for the files of an upload of `length` bytes (0: unknown), removed again unless it is submitted.
+
+        Raises InvalidQuestion (no domain name), UploadTooLarge, ModelBusy, StorageFull, CorpusError.
+        """
+        self._ready()
+        async with self._ingesting.receiving(domain, length) as receiving:
+            yield receiving
+
+    async def remove_document(self, domain: str, document_id: str) -> Job:
+        """The job that removes a document. Raises UnknownDomain, UnknownDocument, ModelBusy, StorageFull."""
+        if await self.look_up(lambda pipeline: pipeline.document(domain, document_id), domain=domain) is None:
+            raise UnknownDocument(f"domain {domain!r} stores no document of that id; its documents can be listed")
+        return await asyncio.to_thread(self._ingesting.remove, domain, (document_id,))
+
+    async def remove_domain(self, domain: str) -> Job:
+        """The job that removes a domain with everything in it. Raises UnknownDomain, ModelBusy, StorageFull."""
+        if not await self.look_up(lambda pipeline: pipeline.domains(among={domain}), domain=domain):
+            raise UnknownDomain.named(domain)
+        return await asyncio.to_thread(self._ingesting.remove, domain, None)
+
+    def job(self, job_id: str) -> Job:
+        """A job as it is now. Raises UnknownJob."""
+        return self._ingesting.queue.get(job_id)
+
+    def jobs(self) -> list[Job]:
+        """Every job that is not forgotten, newest first."""
+        return self._ingesting.queue.all()
+
+    async def cancel_job(self, job_id: str) -> Job:
+        """Ask for a job to stop; what has ended stays as it is. Raises UnknownJob."""
+        return await asyncio.to_thread(self._ingesting.queue.cancel, job_id)
+
     async def health(self) -> Health:
         """Whether questions can be answered now; answers at once while the pipeline is built."""
         try:
             pipeline = self._ready()
         except RagError as error:
-            return Health(ready=False, checks={"start": str(error)})
+            return Health(ready=False, checks={"stop" if self._stopping else "start": str(error)})
         return await asyncio.to_thread(pipeline.health)
 
+    def statistics(self) -> EngineStatistics | None:
+        """What the engine does and has done; None before there is one, and where it is not ours to see."""
+        return None if self._pipeline is None else self._pipeline.statistics()
+
+    async def card(self) -> ModelCard | None:
+        """The model that answers; None until it is known."""
+        try:
+            pipeline = self._ready()
+            return await asyncio.to_thread(lambda: pipeline.card)
+        except RagError:
+            return None
+
     def _ready(self) -> Answering:
+        if self._stopping:
+            raise Stopping("stopping: the server was told to end; ask again in a moment")
         if self._failure is not None:
             raise self._failure.with_traceback(None)
         if self._pipeline is None:
             raise Starting("the models are still being loaded; /health/ready tells when questions are taken")
         return self._pipeline
 
+    def _embedder(self) -> Embedder:
+        """The pipeline's, for jobs, which begin once there is one and go on while the service refuses new work."""
+        if self._pipeline is None:
+            raise Starting("the models are still being loaded")
+        return self._pipeline.embedder
+
     async def _start(self, on_built: Callable[[RagError | None], None]) -> None:
         try:
             self._pipeline = await asyncio.to_thread(self._build, self._settings)
+            await asyncio.to_thread(self._ingesting.start)
         except RagError as error:
             self._failure = error
-        except Exception:
-            log.exception("the pipeline could not be built")
+        except Exception as error:
+            log.exception("the pipeline could not be built", extra={"fields": {"error": str(error)}})
             self._failure = StartFailed("the models could not be loaded; the server's log says why")
         on_built(self._failure)

@@ -5,7 +5,6 @@ The socket is bound before the models load, so that a port that is taken is told
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import socket
 from collections.abc import Callable
@@ -14,9 +13,12 @@ import uvicorn
 from litestar import Litestar
 
 from api.app import create_app
+from api.keys import Keys
 from api.logs import configure
-from api.protocol import ProblemProtocol
+from api.origins import is_loopback
+from api.protocol import Patience, patient
 from api.service import Answering
+from api.stopping import DrainingServer
 from rag.build import build_pipeline
 from rag.errors import InvalidSettings, RagError
 from rag.settings import Settings
@@ -31,21 +33,20 @@ def serve(
     port: int | None = None,
     build: Callable[[Settings], Answering] = build_pipeline,
 ) -> None:
-    """Serve until interrupted or terminated; waiting answers are finished first.
+    """Serve until interrupted or terminated; what was asked is finished first (see api.stopping).
 
     Raises InvalidSettings for an address that may not or cannot be listened on, and what kept the pipeline
     from being built.
     """
     host = settings.server.host if host is None else host
-    if not is_loopback(host) and not settings.server.allow_remote:
+    remote = not is_loopback(host)
+    if remote and not Keys(settings.data.directory).all():
         raise InvalidSettings(
-            f"{host} can be reached from other machines, and there are no keys yet: listen on 127.0.0.1, or set "
-            "UNDERSTUDY_SERVER__ALLOW_REMOTE=true behind something that lets only friends in"
+            f"{host} can be reached from other machines, and there is no key yet that would keep strangers out: create "
+            "one with `understudy keys create NAME --all-domains`, or listen on 127.0.0.1"
         )
     listening = bind(host, settings.server.port if port is None else port)
-    configure(settings.log.level)
-    if not is_loopback(host):
-        log.warning("whoever reaches this address may ask: there are no keys yet", extra={"fields": {"host": host}})
+    configure(settings.log.level, texts=settings.log.texts)
     log.info("listening, loading the models", extra={"fields": {"address": address(listening)}})
     failures: list[RagError] = []
 
@@ -56,8 +57,12 @@ def serve(
             failures.append(failure)
             server.should_exit = True
 
-    app = create_app(settings, build, on_built=on_built)
-    server = uvicorn.Server(server_config(app, settings))
+    app = create_app(settings, build, on_built=on_built, remote=remote)
+    server = DrainingServer(
+        server_config(app, settings),
+        drained=lambda: (app.state.service, app.state.observer),
+        seconds=settings.server.drain_seconds,
+    )
     try:
         server.run(sockets=[listening])
     except KeyboardInterrupt:
@@ -70,9 +75,15 @@ def serve(
 
 def server_config(app: Litestar, settings: Settings) -> uvicorn.Config:
     """How the application is served: no log of uvicorn's own, every refusal a problem, answers finished at the end."""
+    patience = Patience(
+        head_seconds=settings.server.head_seconds,
+        body_seconds=settings.server.body_seconds,
+        unread_seconds=settings.server.unread_seconds,
+        connections=settings.server.max_connections,
+    )
     return uvicorn.Config(
         app,
-        http=ProblemProtocol,
+        http=patient(patience),
         ws="none",
         log_config=None,
         access_log=False,
@@ -80,14 +91,6 @@ def server_config(app: Litestar, settings: Settings) -> uvicorn.Config:
         lifespan="on",
         timeout_graceful_shutdown=int(settings.model.timeout_seconds) + 1,
     )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach `host`."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -8,24 +8,51 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from typing import Any, Protocol
 
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from api import wire
 from api.logs import note_problem, request_id
-from api.problems import describe
-from api.queue import Ticket
+from api.problems import Problem, describe
+from api.queue import Results
 from rag.types import Event
 
 HEARTBEAT_SECONDS = 10.0
 """Well under the 30 to 60 s after which common proxies close a quiet connection."""
 
-HEADERS = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-store"),
-    (b"x-accel-buffering", b"no"),
-]
+UNBUFFERED = [(b"cache-control", b"no-store"), (b"x-accel-buffering", b"no")]
+"""What keeps proxies from holding a stream back."""
+
+HEADERS = [(b"content-type", b"text/event-stream; charset=utf-8"), *UNBUFFERED]
+
+
+class Wording(Protocol):
+    """How events are written on the wire; nothing is sent for an empty text."""
+
+    def event(self, event: Event) -> bytes:
+        """What is sent for an event."""
+        ...
+
+    def failure(self, problem: Problem) -> bytes:
+        """What is sent where the answer fails midway, as the last of it."""
+        ...
+
+
+class NumberedEvents:
+    """Each event under its own name, numbered from 1."""
+
+    def __init__(self) -> None:
+        self._number = 0
+
+    def event(self, event: Event) -> bytes:
+        """The event itself."""
+        self._number += 1
+        return wire.to_event(event.type, self._number, event)
+
+    def failure(self, problem: Problem) -> bytes:
+        """An event `error`."""
+        return wire.to_event("error", self._number + 1, problem)
 
 
 async def gone(receive: Receive) -> None:
@@ -45,11 +72,14 @@ async def unless_gone(work: Awaitable[Any], receive: Receive, leave: Callable[[]
         watch.cancel()
 
 
-async def begin(ticket: Ticket[Event], receive: Receive, *, heartbeat: float = HEARTBEAT_SECONDS) -> ASGIApp:
+async def begin(
+    ticket: Results[Event], receive: Receive, *, wording: Wording | None = None, heartbeat: float = HEARTBEAT_SECONDS
+) -> ASGIApp:
     """Wait for the first event, and give the response that sends it and all that follow.
 
     Raises what the ticket raises before its first event, so that it is told as a plain problem.
     """
+    spoken = wording or NumberedEvents()
     events = ticket.events()
     watch = asyncio.create_task(gone(receive))
     watch.add_done_callback(lambda _: ticket.cancel())
@@ -63,8 +93,9 @@ async def begin(ticket: Ticket[Event], receive: Receive, *, heartbeat: float = H
     async def respond(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001  # `watch` receives
         try:
             await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
-            async for chunk in _chunks(first, events, scope, heartbeat):
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            async for chunk in _chunks(first, events, spoken, scope, heartbeat):
+                if chunk:
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             ticket.cancel()
@@ -73,10 +104,11 @@ async def begin(ticket: Ticket[Event], receive: Receive, *, heartbeat: float = H
     return respond
 
 
-async def _chunks(first: Event, events: AsyncIterator[Event], scope: Scope, heartbeat: float) -> AsyncIterator[bytes]:
+async def _chunks(
+    first: Event, events: AsyncIterator[Event], spoken: Wording, scope: Scope, heartbeat: float
+) -> AsyncIterator[bytes]:
     """Events as they come, a heartbeat where none comes for a while, and the problem if it fails midway."""
-    number = 1
-    yield wire.to_event(first.type, number, first)
+    yield spoken.event(first)
     upcoming = asyncio.ensure_future(anext(events, None))
     try:
         while True:
@@ -87,12 +119,11 @@ async def _chunks(first: Event, events: AsyncIterator[Event], scope: Scope, hear
             event = upcoming.result()
             if event is None:
                 return
-            number += 1
-            yield wire.to_event(event.type, number, event)
+            yield spoken.event(event)
             upcoming = asyncio.ensure_future(anext(events, None))
     except Exception as error:  # noqa: BLE001  # the status is sent already: the problem comes as the last event
         problem = describe(error, identity=request_id(scope))
         note_problem(scope, problem.code)
-        yield wire.to_event("error", number + 1, problem)
+        yield spoken.failure(problem)
     finally:
         upcoming.cancel()

@@ -125,7 +125,7 @@ def _plain_encoder() -> Any:
 def _texts(part: Path) -> list[str]:
     """The texts that ingestion embeds, in its order."""
     from ingest.corpus import Found, open_corpus
-    from ingest.target import chunks_of, embedded_text
+    from ingest.embedding import chunks_of, embedded_text
 
     documents = [found.read() for found in open_corpus(part).documents() if isinstance(found, Found)]
     return [embedded_text(document, chunk) for document in documents for chunk in chunks_of(document)]

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from rag.protocols import Embedder, LanguageModel, Vectors
-from rag.types import Likelihood, Message, ModelCard, Piece, Prompt, Span
+from rag.types import EngineStatistics, Likelihood, Message, ModelCard, Piece, Prompt, Span
 
 Cancelled = Callable[[], bool] | None
 
@@ -68,6 +68,10 @@ class RememberedEmbedder:
                 self._memory.put(keys[i], known[i] or b"")
         rows = [np.frombuffer(value or b"", np.float32) for value in known]
         return np.stack(rows) if rows else np.empty((0, self.dimensions), np.float32)
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """By the embedder."""
+        return self._embedder.count_tokens(texts)
 
     def close(self) -> None:
         """Close the embedder."""
@@ -138,6 +142,10 @@ class RememberedModel:
             ],
         )
         return [Span.model_validate(span) for span in made]
+
+    def statistics(self) -> EngineStatistics | None:
+        """Of the model."""
+        return self._model.statistics()
 
     def close(self) -> None:
         """Close the model."""

@@ -88,6 +88,8 @@ class Corpus:
     declaration: Declaration = field(default_factory=Declaration)
     mapping: RowMapping | None = None
     skipped: tuple[Unreadable, ...] = field(default=())
+    read: Callable[[readers.Reader, Path], readers.Extracted] = readers.Reader.read
+    """How a file is read; rows are read here, line by line."""
 
     def documents(self) -> Iterator[Found | Unreadable]:
         """Every document or the reason why there is none, file by file in order of path; nothing is held."""
@@ -111,6 +113,11 @@ class Corpus:
             except OSError as error:
                 yield Unreadable(name, f"the file cannot be read: {error.strerror or error}")
 
+    def identity(self) -> str:
+        """Which corpus this is, whatever its files hold now: where it is, and how its rows are read."""
+        single = self.files if len(self.files) == 1 else ()
+        return _hash([str(self.root.resolve()), single, repr(self.mapping)])
+
     def estimate(self) -> int:
         """About how many documents there are: files, and lines of files with rows."""
         count = len(self.skipped)
@@ -126,7 +133,7 @@ class Corpus:
         declared = dict(self.declaration.metadata.get(name, {}))
 
         def read() -> Document:
-            text = reader.read(path)
+            text = self.read(reader, path)
             return Document(
                 id=name,
                 title=text.title or Path(name).stem,
@@ -189,6 +196,17 @@ def open_corpus(path: Path, *, mapping: RowMapping | None = None) -> Corpus:
     if not files and not skipped:
         raise InvalidCorpus(f"{path} holds no file that can be ingested ({', '.join(readers.SUFFIXES)})")
     return Corpus(root=path, files=files, mapping=mapping, skipped=skipped)
+
+
+def folder_of_files(root: Path, read: Callable[[readers.Reader, Path], readers.Extracted]) -> Corpus:
+    """Every file below a folder as a document by its path, whatever the folder's files are called."""
+    files, skipped = _walk(root)
+    return Corpus(root=root, files=files, skipped=skipped, read=read)
+
+
+def readable_suffixes() -> frozenset[str]:
+    """Of the files that this project reads itself."""
+    return frozenset((*readers.READERS, *rows.SUFFIXES))
 
 
 def _walk(root: Path) -> tuple[tuple[str, ...], tuple[Unreadable, ...]]:

@@ -1,9 +1,9 @@
 """Brings a corpus into a domain: read, split, embed, write. A library call; the command line and the API stand on it.
 
 Reading and splitting run ahead in one thread, writing behind in another, so that the embedder, which is
-nearly all of the work, never waits. Documents are written in groups: marked pending, chunks upserted, stale
-ones deleted, then committed; whatever a crash interrupts is put right by the next run. What did not change is not
-embedded again. Knows no file format and no vector store.
+nearly all of the work, never waits. Documents are written in groups to a side generation, which takes the live one's
+place in one step when the whole corpus is in; where nothing changed, nothing is written. Knows no file format and no
+vector store.
 """
 
 from __future__ import annotations
@@ -11,17 +11,16 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from ingest.corpus import Corpus, Found, Unreadable
-from ingest.metadata import typed
-from ingest.splitting import FINGERPRINT
-from ingest.target import RECIPE, Ready, Target, chunks_of
-from rag.errors import UnreadableDocument
-from rag.types import FieldType
+from ingest.comparison import Comparison
+from ingest.corpus import Corpus, Unreadable
+from ingest.embedding import Ready
+from ingest.target import Target
+from rag.errors import Cancelled, StorageFull
 
 GROUP_CHUNKS = 2048
 """Chunks that are sorted by length, embedded and committed together. On NQ the embedder pads 7.5% of its tokens in
@@ -49,10 +48,14 @@ class Summary:
     generation: str
     new: int = 0
     changed: int = 0
+    moved: int = 0
     unchanged: int = 0
     removed: int = 0
     repaired: int = 0
     chunks: int = 0
+    """Chunks that were embedded."""
+    reused: int = 0
+    """Chunks that were written with vectors that the domain had already."""
     seconds: float = 0.0
     unreadable: list[Unreadable] = field(default_factory=list)
 
@@ -62,21 +65,31 @@ def apply(
 ) -> Summary:
     """Bring a corpus into an open domain; documents of the domain that it does not hold stay, unless `prune`.
 
-    One bad file never stops the rest: it is in `Summary.unreadable`. Raises the store's and the embedder's errors.
+    One bad file never stops the rest: it is in `Summary.unreadable`. Readers see the domain as it was until the last
+    step. `progress` may raise Cancelled: nothing was changed then. Raises the store's and the embedder's errors; after
+    most of them, the next run of the same corpus goes on where this one ended.
     """
+    try:
+        return _apply(corpus, target, prune=prune, progress=progress)
+    except (Cancelled, StorageFull):  # the side generation would only take up space
+        target.drop()
+        raise
+
+
+def _apply(corpus: Corpus, target: Target, *, prune: bool, progress: Callable[[Progress], None] | None) -> Summary:
     begin = time.monotonic()
-    manifest = target.generation.manifest
-    summary = Summary(domain=manifest.domain, generation=manifest.generation)
+    base = {item.id for item in target.summaries()}
+    target.begin(f"{corpus.identity()}/{prune}")
+    summary = Summary(domain=target.manifest.domain, generation="")
     summary.repaired = target.repair()
-    known = {item.id: (item.file_sha256, item.recipe, item.source) for item in target.store.summaries()}
-    seen: dict[str, str] = {}
+    comparison = Comparison(target.summaries(), target.manifest.fields, live=base)
     total = corpus.estimate() if progress else 0
 
     def groups() -> Iterator[list[Ready]]:
         group: list[Ready] = []
         count = 0
         for found in corpus.documents():
-            ready = _take(found, known, seen, summary, manifest.fields)
+            ready = comparison.take(found)
             if ready is None:
                 continue
             group.append(ready)
@@ -93,73 +106,33 @@ def apply(
         nonlocal embedded
         embedded += chunks
         if progress is not None:
-            looked = done + summary.unchanged + len(summary.unreadable)
+            looked = done + comparison.looked_at()
             progress(Progress(looked, max(total, looked), embedded, time.monotonic() - begin))
 
     with ThreadPoolExecutor(1, thread_name_prefix="ingest-write") as writer:
         written: Future[int] | None = None
         for group in _ahead(groups()):
-            indexed = target.embed(group, tell)
+            fresh = target.embed(group, tell)
             done += len(group)
             if written is not None:
-                summary.chunks += written.result()
-            written = writer.submit(target.commit, group, indexed)
+                written.result()
+            written = writer.submit(target.commit, group, fresh.chunks)
+            summary.chunks += fresh.computed
+            summary.reused += sum(map(len, fresh.chunks)) - fresh.computed
             tell()
         if written is not None:
-            summary.chunks += written.result()
-    if prune and seen:
-        gone = _missing(known, seen, summary)
-        target.delete(gone)
-        summary.removed = len(gone)
-    if summary.chunks or summary.removed:
-        target.index.optimize()
+            written.result()
+    outcome = comparison.outcome(prune=prune)
+    gone = outcome.gone if prune else []
+    target.delete([*gone, *(old for old, _ in outcome.moved), *comparison.strangers()])
+    target.promote()
+    summary.new, summary.changed, summary.moved = len(outcome.new), len(comparison.changed), len(outcome.moved)
+    summary.unchanged, summary.removed = comparison.unchanged, len(gone)
+    summary.unreadable = comparison.unreadable
+    summary.generation = target.generation.manifest.generation if target.generation else ""
     summary.seconds = time.monotonic() - begin
     tell()
     return summary
-
-
-def _missing(known: Mapping[str, tuple[str, str, str]], seen: Mapping[str, str], summary: Summary) -> list[str]:
-    """Stored documents whose file or row is gone; one that is there but unreadable now stays as it was."""
-    broken = {item.source for item in summary.unreadable}
-    return sorted(
-        name
-        for name, (_, _, source) in known.items()
-        if name not in seen and source not in broken and source.split("#", 1)[0] not in broken
-    )
-
-
-def _take(
-    found: Found | Unreadable,
-    known: Mapping[str, tuple[str, str, str]],
-    seen: dict[str, str],
-    summary: Summary,
-    fields: Mapping[str, FieldType],
-) -> Ready | None:
-    """Read and split a document if it is new or changed; count it either way."""
-    if isinstance(found, Unreadable):
-        summary.unreadable.append(found)
-        return None
-    if found.id in seen:
-        reason = f"its id {found.id[:80]!r} is taken by {seen[found.id]}; ids must be unique within a domain"
-        summary.unreadable.append(Unreadable(found.source, reason))
-        return None
-    seen[found.id] = found.source
-    declared = ",".join(f"{name}:{kind}" for name, kind in sorted(fields.items()))
-    recipe = f"{found.recipe}/{FINGERPRINT}/{RECIPE}/{declared}"
-    if known.get(found.id) == (found.file_sha256, recipe, found.source):
-        summary.unchanged += 1
-        return None
-    try:
-        document = found.read()
-        document = document.model_copy(update={"metadata": typed(document.metadata, fields)})
-    except UnreadableDocument as error:
-        summary.unreadable.append(Unreadable(found.source, str(error)))
-        return None
-    if found.id in known:
-        summary.changed += 1
-    else:
-        summary.new += 1
-    return Ready(document, recipe, chunks_of(document))
 
 
 def _ahead(items: Iterable[T]) -> Iterator[T]:

@@ -1,45 +1,40 @@
-"""A domain that is open for writing: embeds documents, writes them, removes them, repairs what a crash left.
+"""A domain that is open for writing: changes go into a side generation, which becomes the live one at once or never.
 
-Documents are written in groups: marked pending, chunks upserted, stale ones deleted, then committed; a crash at
-any moment leaves the old document, the new one, or a pending mark that `repair` puts right. Knows no corpus.
+The live generation is only read. The first change copies it; documents are then embedded and written to the copy in
+groups: marked pending, chunks upserted, stale ones deleted, then committed. `promote` puts the copy in its place.
+What a crash leaves is taken up by the next run for the same purpose, or removed by any other. Knows no corpus.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-
-import numpy as np
+from datetime import UTC, datetime
 
 from ingest import splitting
-from rag.catalog import Catalog, Generation, check_compatible, check_domain_name, new_manifest
-from rag.documents import DocumentStore, StoredChunk
-from rag.errors import RagError, UnknownDomain
+from ingest.embedding import Embedded, Ready, chunks_of, embed
+from rag.catalog import Catalog, Generation, Unfinished, check_compatible, new_manifest
+from rag.documents import DocumentStore, DocumentSummary, StoredChunk
+from rag.errors import CorpusError, RagError, UnknownDomain
+from rag.folder_copy import copy_shard
 from rag.protocols import Embedder, Index, IndexedChunk
-from rag.types import Chunk, Document, FieldType, Filter, point_id, sha256_text
+from rag.types import FieldType, Filter
+from rag.writer_lock import WriterLock
 
-CALL_CHUNKS = 256
-"""Chunks of one call of the embedder and of one upsert: some seconds of progress, a few megabytes of points."""
-
-RECIPE = "title-heading-text-1"
-"""How a chunk becomes the text that is embedded and indexed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """A document that was split and waits for its vectors."""
-
-    document: Document
-    recipe: str
-    chunks: list[Chunk]
-
+UPSERT_CHUNKS = 256
+"""Chunks of one upsert: a few megabytes of points."""
 
 OpenIndex = Callable[[Generation, bool], Index]
 """The index of a generation; the second argument says whether to create it."""
 
+CopyIndex = Callable[[Generation, Generation], None]
+"""Copies the index of the first generation into the second."""
+
+Tidy = Callable[[str], None]
+"""Removes superseded generations of a domain."""
+
 
 class Target:
-    """An open domain to write to: its generation, index and documents. Close it."""
+    """An open domain to write to; one at a time for each domain, in whatever process. Close it."""
 
     def __init__(
         self,
@@ -53,21 +48,31 @@ class Target:
         fields: Mapping[str, FieldType] | None = None,
         title: str = "",
         language: str = "",
+        gentle: bool = False,
+        afresh: bool = False,
+        copy_index: CopyIndex = copy_shard,
+        drop_index: Callable[[Generation], None] = lambda _: None,
+        tidy: Tidy = lambda _: None,
     ) -> None:
-        """Open the live generation, or make and promote a first one where `create` says so.
+        """Open a domain, or prepare a new one where `create` says so: it is there once something was promoted.
 
-        A first generation is live from its beginning: until the run ends readers see the documents that are
-        in so far, each whole. Raises UnknownDomain, IncompatibleIndex, IndexLocked and the store's errors.
+        gentle: in a process that answers meanwhile. afresh: whatever the live generation was built with, the side
+        generation begins empty, with today's embedder and chunker. Raises IndexLocked (another writer), UnknownDomain,
+        IncompatibleIndex and the store's errors.
         """
-        check_domain_name(domain)
         self.embedder = embedder
+        self._catalog, self._open_index, self._copy_index = catalog, open_index, copy_index
+        self._drop_index, self._tidy, self._gentle = drop_index, tidy, gentle
+        self._index: Index | None = None
+        self._store: DocumentStore | None = None
+        self._changing, self._purpose, self._afresh = False, "", afresh
+        self._touched: set[str] = set()
+        self._lock = WriterLock(catalog.data_directory, domain)
         try:
-            self.generation = catalog.live(domain)
-        except UnknownDomain:
-            if not create:
-                raise
-            self.generation = catalog.create(
-                new_manifest(
+            self._live = self._find_live(domain, create=create)
+            live = self._live.manifest if self._live else None
+            if live is None or afresh:
+                self.manifest = new_manifest(
                     domain=domain,
                     generation=catalog.next_generation(domain),
                     backend=backend,
@@ -76,75 +81,149 @@ class Target:
                     weights_sha256=embedder.weights_sha256,
                     dimensions=embedder.dimensions,
                     chunker_fingerprint=splitting.FINGERPRINT,
-                    fields=fields or {},
-                    title=title,
-                    language=language,
+                    fields={**(live.fields if live else {}), **(fields or {})},
+                    title=live.title if live else title,
+                    language=live.language if live else language,
                 )
-            )
-        check_compatible(
-            self.generation.manifest,
-            embedder=embedder.name,
-            embedder_fingerprint=embedder.fingerprint,
-            chunker_fingerprint=splitting.FINGERPRINT,
-        )
-        if fields and not set(fields.items()) <= set(self.generation.manifest.fields.items()):
-            merged = {**self.generation.manifest.fields, **fields}
-            manifest = self.generation.manifest.model_copy(update={"fields": merged})
-            self.generation = catalog.update(self.generation, manifest)
-        self.index = open_index(self.generation, create)
-        try:
-            self.store = DocumentStore(self.generation.documents_path, writable=True)
-            if create:
-                catalog.promote(self.generation)
+            else:
+                self.manifest = live.model_copy(update={"fields": {**live.fields, **(fields or {})}})
+            self.generation: Generation | None = self._live
         except RagError:
-            self.index.close()
+            self._lock.release()
             raise
 
-    def close(self) -> None:
-        """Release index and documents."""
+    # --- the life of a side generation ---
+
+    def begin(self, purpose: str = "") -> None:
+        """Take up what an interrupted run for the same purpose left; remove what any other left."""
+        domain = self.manifest.domain
+        base = self._live.manifest.generation if self._live else ""
+        finished = {generation.manifest.generation for generation in self._catalog.finished(domain)}
+        for name in self._catalog.generations(domain):
+            if name in finished or self._changing:
+                continue
+            try:
+                left = self._catalog.open(domain, name)
+            except CorpusError:
+                self._catalog.remove(domain, name)
+                continue
+            said = self._catalog.unfinished(left)
+            fits = left.manifest.model_copy(update={"generation": "", "created": self.manifest.created})
+            wanted = self.manifest.model_copy(update={"generation": ""})
+            if purpose and said == Unfinished(base=base, purpose=purpose, filled=True) and fits == wanted:
+                self._change_in(left)
+            else:
+                self._remove(left)
+        self._purpose = purpose
+        if self._live is not None and self.manifest.fields != self._live.manifest.fields:
+            self.change()
+
+    def change(self) -> None:
+        """Make sure that there is a side generation: from now on `store` and `index` are its."""
+        if self._changing:
+            return
+        domain = self.manifest.domain
+        base = self._live.manifest.generation if self._live else ""
+        name = self._catalog.next_generation(domain)
+        manifest = self.manifest.model_copy(update={"generation": name, "created": datetime.now(UTC)})
+        begun = Unfinished(base=base, purpose=self._purpose)
+        side = self._catalog.create(manifest, begun)
+        try:
+            if self._live is not None and not self._afresh:
+                self._copy_index(self._live, side)
+                self.store.copy_to(side.documents_path)
+            self._catalog.mark(side, begun.model_copy(update={"filled": True}))
+            self._change_in(side)
+        except BaseException:
+            self._changing = False
+            self._remove(side)
+            raise
+
+    def promote(self) -> bool:
+        """Make the side generation the live one; False when nothing was changed.
+
+        Raises CorpusError, and leaves the live one as it is, when index and documents do not agree.
+        """
+        if not self._changing:
+            return False
+        self.index.optimize()
+        held, stored = self.index.count(), self.store.counts()[1]
+        if held != stored or self.store.pending():
+            raise CorpusError(
+                f"the new generation of {self.manifest.domain!r} holds {held} chunks in its index and {stored} in its "
+                "documents, so that it was not made live: run the command again, it begins anew"
+            )
+        self.index.publish()
         self.index.close()
-        self.store.close()
+        self.store.finish()
+        side = self.generation
+        assert side is not None  # noqa: S101  # `_changing` says so
+        self._catalog.promote(side)
+        self._live, self._index, self._store, self._changing = side, None, None, False
+        self.manifest = side.manifest
+        self._tidy(self.manifest.domain)
+        return True
+
+    def drop(self) -> None:
+        """Give the side generation up; the live one is untouched."""
+        if not self._changing:
+            return
+        side = self.generation
+        self._release()
+        self._changing, self.generation = False, self._live
+        if side is not None:
+            self._remove(side)
+
+    def close(self) -> None:
+        """Release index, documents and lock. A side generation that was not promoted waits for the next run."""
+        self._release()
+        self._lock.release()
+
+    # --- what is open: the side generation, else the live one ---
+
+    @property
+    def index(self) -> Index:
+        """The index. Raises IndexLocked when it is the live one's and another process answers from it."""
+        if self._index is None:
+            self._index = self._open_index(self._opened(), self._changing)
+        return self._index
+
+    @property
+    def store(self) -> DocumentStore:
+        """The documents."""
+        if self._store is None:
+            self._store = DocumentStore(self._opened().documents_path, writable=self._changing)
+        return self._store
+
+    def summaries(self) -> list[DocumentSummary]:
+        """Every stored document; none in a domain that is new."""
+        return [] if self.generation is None else self.store.summaries()
+
+    # --- writing ---
 
     def write(self, group: list[Ready]) -> int:
         """Embed a group and write it; the number of chunks."""
-        return self.commit(group, self.embed(group))
+        return self.commit(group, self.embed(group).chunks)
 
-    def embed(self, group: list[Ready], tell: Callable[[int], None] | None = None) -> list[list[IndexedChunk]]:
+    def embed(self, group: list[Ready], tell: Callable[[int], None] | None = None) -> Embedded:
         """The chunks of each document with their vectors; `tell` hears how many each call embedded."""
-        texts = [embedded_text(ready.document, chunk) for ready in group for chunk in ready.chunks]
-        vectors = np.empty((len(texts), self.embedder.dimensions), np.float32)
-        order = sorted(range(len(texts)), key=lambda row: len(texts[row]))  # like lengths in one call: less padding
-        for first in range(0, len(order), CALL_CHUNKS):
-            rows = order[first : first + CALL_CHUNKS]
-            vectors[rows] = self.embedder.embed([texts[row] for row in rows])
-            if tell is not None:
-                tell(len(rows))
-        domain = self.generation.manifest.domain
-        out: list[list[IndexedChunk]] = []
-        row = 0
-        for ready in group:
-            document, sha256 = ready.document, ready.document.text_sha256
-            indexed = []
-            for chunk in ready.chunks:
-                identity = point_id(domain, document.id, chunk.start, chunk.end, sha256_text(chunk.text))
-                indexed.append(
-                    IndexedChunk(
-                        id=identity,
-                        document_id=document.id,
-                        title=document.title,
-                        text_sha256=sha256,
-                        chunk=chunk,
-                        metadata=document.metadata,
-                        vector=vectors[row],
-                        search_text=texts[row],
-                    )
-                )
-                row += 1
-            out.append(indexed)
-        return out
+        self.change()
+        done = embed(
+            group,
+            self.manifest.domain,
+            self.embedder,
+            store=self.store,
+            index=self.index,
+            touched=self._touched,
+            gentle=self._gentle,
+            tell=tell,
+        )
+        self._touched.update(ready.document.id for ready in group)
+        return done
 
     def commit(self, group: list[Ready], indexed: list[list[IndexedChunk]]) -> int:
         """Write embedded documents: pending, upserted, stale chunks deleted, committed."""
+        self.change()
         changes: list[tuple[str, list[str]]] = []
         stale: list[str] = []
         for ready, chunks in zip(group, indexed, strict=True):
@@ -154,8 +233,8 @@ class Target:
             changes.append((ready.document.id, [*new, *gone]))
         self.store.begin(changes)
         everything = [chunk for chunks in indexed for chunk in chunks]
-        for first in range(0, len(everything), CALL_CHUNKS):
-            self.index.upsert(everything[first : first + CALL_CHUNKS])
+        for first in range(0, len(everything), UPSERT_CHUNKS):
+            self.index.upsert(everything[first : first + UPSERT_CHUNKS])
         self.index.delete_chunks(stale)
         self.store.commit(
             [
@@ -170,7 +249,10 @@ class Target:
         return len(everything)
 
     def delete(self, document_ids: list[str]) -> int:
-        """Remove documents; the number of chunks removed. A crash in between is repaired by the next writer."""
+        """Remove documents; the number of chunks removed."""
+        if not document_ids:
+            return 0
+        self.change()
         self.store.begin([(name, self._known_chunks(name)) for name in document_ids])
         count = self.index.delete_documents(document_ids)
         self.store.delete(document_ids)
@@ -178,8 +260,10 @@ class Target:
 
     def repair(self) -> int:
         """Put right what an interrupted run left: a stored version is written again, an unstored one removed."""
-        pending = self.store.pending()
-        recipes = {summary.id: summary.recipe for summary in self.store.summaries()} if pending else {}
+        if self.generation is None or not (pending := self.store.pending()):
+            return 0
+        self.change()
+        recipes = {summary.id: summary.recipe for summary in self.store.summaries()}
         for name, chunk_ids in pending.items():
             document = self.store.get(name)
             self.index.delete_chunks(chunk_ids)
@@ -189,23 +273,50 @@ class Target:
                 self.write([Ready(document, recipes[name], chunks_of(document))])
         return len(pending)
 
+    # --- parts ---
+
+    def _find_live(self, domain: str, *, create: bool) -> Generation | None:
+        try:
+            live = self._catalog.live(domain)
+        except UnknownDomain:
+            if not create:
+                raise
+            return None
+        if self._afresh:
+            return live
+        check_compatible(
+            live.manifest,
+            embedder=self.embedder.name,
+            embedder_fingerprint=self.embedder.fingerprint,
+            chunker_fingerprint=splitting.FINGERPRINT,
+        )
+        return live
+
+    def _opened(self) -> Generation:
+        if self.generation is None:
+            raise UnknownDomain(f"there is nothing in domain {self.manifest.domain!r} yet")
+        return self.generation
+
+    def _change_in(self, side: Generation) -> None:
+        self._release()
+        self.generation, self._changing, self._touched = side, True, set()
+        self._index = self._open_index(side, True)
+        self._store = DocumentStore(side.documents_path, writable=True)
+
+    def _release(self) -> None:
+        index, store = self._index, self._store
+        self._index = self._store = None
+        if index is not None:
+            index.close()
+        if store is not None:
+            store.close()
+
+    def _remove(self, side: Generation) -> None:
+        self._drop_index(side)
+        self._catalog.remove(self.manifest.domain, side.manifest.generation)
+
     def _known_chunks(self, document_id: str) -> list[str]:
         return [chunk.id for chunk in self.store.chunks(document_id)]
-
-
-def chunks_of(document: Document) -> list[Chunk]:
-    """The chunks of a document; one of bare headings is one chunk, so that no stored document is invisible."""
-    chunks = list(splitting.split(document.text, title=document.title))
-    if chunks:
-        return chunks
-    start = len(document.text) - len(document.text.lstrip())
-    text = document.text.strip()[: splitting.CUT]
-    return [Chunk(start=start, end=start + len(text), text=text)]
-
-
-def embedded_text(document: Document, chunk: Chunk) -> str:
-    """What is embedded and indexed of a chunk: title, headings and text, one a line."""
-    return "\n".join(part for part in (document.title, chunk.heading, chunk.text) if part)
 
 
 def verify(target: Target) -> list[str]:

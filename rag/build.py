@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,15 +18,18 @@ from typing import TYPE_CHECKING
 from rag.answering import Limits
 from rag.catalog import Catalog, Generation
 from rag.documents import DocumentStore
-from rag.errors import IncompatibleIndex, RagError
+from rag.errors import CorpusError, IncompatibleIndex, RagError
+from rag.folder_copy import copy_shard
 from rag.pipeline import Pipeline
 from rag.protocols import Embedder, Index, LanguageModel, Reranker
 from rag.settings import Settings, load
 from rag.types import Document, RetrievalMode
+from rag.writer_lock import WriterLock
 
 if TYPE_CHECKING:
     from rag.adapters.lora_files import Card
     from rag.adapters.model_files import ModelEntry, ModelFile, Verification
+    from rag.adapters.qdrant_index import QdrantIndex
 
 
 def silence_telemetry() -> None:
@@ -66,17 +70,51 @@ def open_embedder(settings: Settings) -> Embedder:
 def open_index(settings: Settings, generation: Generation, *, create: bool) -> Index:
     """The index of a generation, on the backend that the settings name; `create` makes it where it is not there."""
     manifest = generation.manifest
+    _check_backend(settings, generation)
+    if settings.index.backend == "edge":
+        from rag.adapters.edge_index import EdgeIndex
+
+        return EdgeIndex(generation.shard_path, dimensions=manifest.dimensions, fields=manifest.fields, create=create)
+    return _server_index(settings, generation, create=create)
+
+
+def copy_index(settings: Settings, old: Generation, new: Generation) -> None:
+    """Copy the index of a generation into a new one, which nobody reads yet. Raises IncompatibleIndex."""
+    _check_backend(settings, old)
+    if settings.index.backend == "edge":
+        copy_shard(old, new)
+        return
+    source, target = _server_index(settings, old, create=False), _server_index(settings, new, create=True)
+    try:
+        target.fill_from(source)
+    finally:
+        source.close()
+        target.close()
+
+
+def drop_index(settings: Settings, generation: Generation) -> None:
+    """Remove what a generation has outside its folder: on a server its collection, if it is there."""
+    if settings.index.backend == "edge":
+        return
+    with suppress(CorpusError):
+        index = _server_index(settings, generation, create=False)
+        index.drop()
+        index.close()
+
+
+def _check_backend(settings: Settings, generation: Generation) -> None:
+    manifest = generation.manifest
     if manifest.backend != settings.index.backend:
         raise IncompatibleIndex(
             f"domain {manifest.domain!r} lives on backend {manifest.backend!r}, the settings name "
             f"{settings.index.backend!r}: set UNDERSTUDY_INDEX__BACKEND back, or ingest the domain again"
         )
-    if settings.index.backend == "edge":
-        from rag.adapters.edge_index import EdgeIndex
 
-        return EdgeIndex(generation.shard_path, dimensions=manifest.dimensions, fields=manifest.fields, create=create)
+
+def _server_index(settings: Settings, generation: Generation, *, create: bool) -> QdrantIndex:
     from rag.adapters.qdrant_index import QdrantIndex, connect
 
+    manifest = generation.manifest
     client = connect(
         settings.index.url,
         api_key=settings.index.api_key.get_secret_value(),
@@ -96,6 +134,15 @@ def open_index(settings: Settings, generation: Generation, *, create: bool) -> I
     )
 
 
+def publish_index(settings: Settings, generation: Generation) -> None:
+    """Let others find the index of a generation that becomes live: on a server by the domain's alias."""
+    _check_backend(settings, generation)
+    if settings.index.backend == "server":
+        index = _server_index(settings, generation, create=False)
+        index.publish()
+        index.close()
+
+
 def open_documents(settings: Settings, domain: str) -> list[Document]:
     """Every stored document of a domain. Raises UnknownDomain."""
     store = DocumentStore(open_catalog(settings).live(domain).documents_path, writable=False)
@@ -106,17 +153,20 @@ def open_documents(settings: Settings, domain: str) -> list[Document]:
 
 
 def delete_domain(settings: Settings, domain: str) -> None:
-    """Remove a domain for good: its files, and its collections on a server. Raises IndexLocked while it is open."""
-    catalog = open_catalog(settings)
-    generation = catalog.live(domain)
-    index = open_index(settings, generation, create=False)
-    if settings.index.backend == "server":
-        from rag.adapters.qdrant_index import QdrantIndex
+    """Remove a domain for good: its files, and its collections on a server. Raises IndexLocked while it is changed.
 
-        if isinstance(index, QdrantIndex):
-            index.drop()
-    index.close()
-    catalog.delete(domain)
+    Who is being answered from it is answered to the end; the next question is told that there is no such domain.
+    """
+    catalog = open_catalog(settings)
+    catalog.live(domain)
+    lock = WriterLock(settings.data.directory, domain)
+    try:
+        for name in catalog.generations(domain):
+            with suppress(CorpusError):  # one without manifest was never filled
+                drop_index(settings, catalog.open(domain, name))
+        catalog.delete(domain)
+    finally:
+        lock.release()
 
 
 def open_reranker(settings: Settings) -> Reranker | None:
@@ -169,6 +219,8 @@ def open_model(settings: Settings) -> LanguageModel:
         threads=threads,
         gpu_layers=settings.model.gpu_layers,
         max_waiting=settings.model.max_waiting,
+        parallel=settings.model.parallel,
+        memory_tokens=settings.model.memory_tokens,
         fingerprint=hashlib.sha256("\x1f".join(parts).encode()).hexdigest(),
         licence=file.licence,
         weights_format=weights.format,
@@ -237,6 +289,7 @@ def build_pipeline(settings: Settings) -> Pipeline:
         model=model,
         open_index=lambda generation: open_index(settings, generation, create=False),
         reranker=reranker,
+        remembered_texts=settings.embedder.remembered_texts,
         limits=Limits(
             passages=settings.retrieval.passages,
             mode=RetrievalMode(settings.retrieval.mode),

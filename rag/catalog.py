@@ -5,8 +5,11 @@
     <data>/domains/<domain>/<generation>/documents.sqlite   see rag.documents
     <data>/domains/<domain>/<generation>/shard/             the embedded index, where that is used
 
-A generation is built beside the live one and becomes live by one atomic rename of `current`; deleting a
-domain is deleting its folder. On a server the live generation is a collection behind an alias as well.
+    <data>/domains/<domain>/<generation>/unfinished.json    while it is being built
+
+A generation is built beside the live one and becomes live by one atomic rename of `current`; from then on nobody
+writes it. Deleting a domain is deleting its folder. On a server the live generation is a collection behind an alias
+as well.
 """
 
 from __future__ import annotations
@@ -28,6 +31,8 @@ from rag.types import FieldType, Value
 FORMAT_VERSION = 1
 """Version of everything under a generation's folder. Raise it with an upgrade step or a refusal."""
 
+UNFINISHED = "unfinished.json"
+
 DOMAIN_NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?")
 GENERATION_NAME = re.compile(r"g\d{6}")
 
@@ -48,6 +53,14 @@ class Manifest(Value):
     title: str = ""
     language: str = ""
     created: datetime
+
+
+class Unfinished(Value):
+    """What a generation that is being built says of itself."""
+
+    base: str = Field("", description="the live generation that it began as a copy of; empty: none")
+    purpose: str = Field("", description="what it is built for; another run with the same purpose may go on with it")
+    filled: bool = Field(False, description="whether the copy is complete")
 
 
 class Generation:
@@ -82,6 +95,7 @@ class Catalog:
     """The domains under one data directory."""
 
     def __init__(self, data_directory: Path) -> None:
+        self.data_directory = data_directory
         self._root = data_directory / "domains"
 
     def domains(self) -> list[str]:
@@ -96,14 +110,21 @@ class Catalog:
         try:
             name = (folder / "current").read_text("utf-8").strip()
         except FileNotFoundError:
-            raise UnknownDomain(
-                f"there is no domain {domain!r}; `understudy ingest apply PATH --domain {domain}` makes it"
-            ) from None
-        return self.open(domain, name)
+            raise UnknownDomain.named(domain) from None
+        try:
+            return self.open(domain, name)
+        except CorpusError:
+            if self.live_name(domain) == name:
+                raise
+        return self.live(domain)  # it was superseded and removed, or the domain deleted, between the two reads
 
     def calibration_path(self, domain: str) -> Path:
         """Where the domain's own calibration is, if it has one (rag.calibration)."""
         return self._root / check_domain_name(domain) / "calibration.json"
+
+    def feedback_path(self, domain: str) -> Path:
+        """Where what callers said of the domain's answers is kept (api.feedback_store)."""
+        return self._root / check_domain_name(domain) / "feedback.sqlite"
 
     def open(self, domain: str, generation: str) -> Generation:
         """A generation by name, live or not."""
@@ -134,11 +155,54 @@ class Catalog:
             return []
         return sorted(entry.name for entry in folder.iterdir() if GENERATION_NAME.fullmatch(entry.name))
 
-    def create(self, manifest: Manifest) -> Generation:
+    def unfinished(self, generation: Generation) -> Unfinished | None:
+        """What an unfinished generation says of itself; None for a finished one."""
+        if self.live_name(generation.manifest.domain) == generation.manifest.generation:
+            return None
+        try:
+            return Unfinished.model_validate_json((generation.folder / UNFINISHED).read_bytes())
+        except FileNotFoundError:
+            return None
+        except ValidationError:  # torn by a crash: nothing can be said of it
+            return Unfinished()
+
+    def finished(self, domain: str) -> list[Generation]:
+        """Every complete generation, oldest first: the live one, and those that can be made live again."""
+        found = []
+        for name in self.generations(domain):
+            try:
+                generation = self.open(domain, name)
+            except CorpusError:
+                continue
+            if self.unfinished(generation) is None:
+                found.append(generation)
+        return found
+
+    def live_name(self, domain: str) -> str:
+        """The name of the live generation; empty where there is none."""
+        path = self._root / check_domain_name(domain) / "current"
+        return path.read_text("utf-8").strip() if path.is_file() else ""
+
+    def mark(self, generation: Generation, unfinished: Unfinished) -> None:
+        """Say how far an unfinished generation is."""
+        try:
+            write_atomically(generation.folder / UNFINISHED, unfinished.model_dump_json() + "\n")
+        except OSError as error:
+            raise storage_error(error, generation.folder) from error
+
+    def remove(self, domain: str, generation: str) -> None:
+        """Remove a generation that is not live; a crash leaves one without manifest, which is no generation."""
+        folder = self._root / check_domain_name(domain) / generation
+        (folder / "manifest.json").unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def create(self, manifest: Manifest, unfinished: Unfinished | None = None) -> Generation:
         """Make the folder of a new generation; it is not live until `promote`."""
         folder = self._root / check_domain_name(manifest.domain) / manifest.generation
         try:
             folder.mkdir(parents=True, exist_ok=False)
+            if unfinished is not None:
+                write_atomically(folder / UNFINISHED, unfinished.model_dump_json() + "\n")
             write_atomically(folder / "manifest.json", manifest.model_dump_json(indent=1) + "\n")
         except OSError as error:
             raise storage_error(error, folder) from error
@@ -154,6 +218,7 @@ class Catalog:
         path = self._root / generation.manifest.domain / "current"
         try:
             write_atomically(path, generation.manifest.generation + "\n")
+            (generation.folder / UNFINISHED).unlink(missing_ok=True)
         except OSError as error:
             raise storage_error(error, path) from error
 
@@ -182,7 +247,7 @@ def check_compatible(
     manifest: Manifest, *, embedder: str, embedder_fingerprint: str, chunker_fingerprint: str | None
 ) -> None:
     """Raise IncompatibleIndex when the generation was built with another embedder, or (if given) chunker."""
-    rebuild = f"`understudy ingest delete --domain {manifest.domain} --all`, then ingest again"
+    rebuild = f"`understudy ingest rebuild --domain {manifest.domain}` embeds its stored texts anew"
     if manifest.embedder_fingerprint != embedder_fingerprint:
         raise IncompatibleIndex(
             f"domain {manifest.domain!r} was built with embedder {manifest.embedder!r} "
@@ -223,14 +288,18 @@ def new_manifest(
         fields=dict(fields),
         title=title,
         language=language,
-        created=datetime.now(UTC).replace(microsecond=0),
+        created=datetime.now(UTC),
     )
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a small file so that a crash leaves the old or the new content, on disk when this returns."""
+def write_atomically(path: Path, text: str, *, mode: int = 0o666) -> None:
+    """Write a small file so that a crash leaves the old or the new content, on disk when this returns.
+
+    mode: the file's permissions, less the process's mask; it never stands there with wider ones.
+    """
     temporary = path.with_name(path.name + ".new")
-    with temporary.open("w", encoding="utf-8") as handle:
+    temporary.unlink(missing_ok=True)  # left by a crash, with permissions of its own
+    with open(temporary, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, mode)) as handle:
         handle.write(text)
         handle.flush()
         os.fsync(handle.fileno())

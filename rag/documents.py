@@ -84,6 +84,28 @@ class DocumentStore:
         with self._lock:
             self._db.close()
 
+    def copy_to(self, path: Path) -> None:
+        """Copy everything into a new file, as of one moment. Raises StorageFull, CorpusError."""
+        with self._lock:
+            try:
+                copy = sqlite3.connect(path)
+                try:
+                    self._db.backup(copy)
+                finally:
+                    copy.close()
+            except sqlite3.Error as error:
+                raise _failure(error, path) from error
+
+    def finish(self) -> None:
+        """Fold the write-ahead log into the file, which from now on is only read, and close it."""
+        with self._lock:
+            try:
+                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                self._db.execute("PRAGMA journal_mode=DELETE")
+                self._db.close()
+            except sqlite3.Error as error:
+                raise _failure(error, self._path) from error
+
     # --- reading ---
 
     def get(self, document_id: str) -> Document | None:
@@ -97,11 +119,13 @@ class DocumentStore:
             id=row[0], title=row[1], text=row[2], file_sha256=row[3], source=row[4], metadata=json.loads(row[5])
         )
 
-    def summaries(self) -> list[DocumentSummary]:
-        """Every document without its text, by id."""
+    def summaries(self, *, after: str = "", limit: int = -1) -> list[DocumentSummary]:
+        """Documents without their texts, by id: those whose id comes after `after`, at most `limit` unless negative."""
         rows = self._all(
             "SELECT d.id, d.title, length(d.text), count(c.id), d.text_sha256, d.file_sha256, d.source, d.recipe,"
-            " d.metadata FROM documents d LEFT JOIN chunks c ON c.document_id = d.id GROUP BY d.id ORDER BY d.id"
+            " d.metadata FROM documents d LEFT JOIN chunks c ON c.document_id = d.id"
+            " WHERE d.id > ? GROUP BY d.id ORDER BY d.id LIMIT ?",
+            (after, limit),
         )
         return [
             DocumentSummary(
@@ -206,7 +230,7 @@ class DocumentStore:
         rows = self._all(sql, arguments)
         return rows[0] if rows else None
 
-    def _all(self, sql: str, arguments: tuple[str, ...] = ()) -> list[tuple[Any, ...]]:
+    def _all(self, sql: str, arguments: tuple[str | int, ...] = ()) -> list[tuple[Any, ...]]:
         with self._lock:
             try:
                 return self._db.execute(sql, arguments).fetchall()

@@ -1,25 +1,29 @@
 """The domains that are open for questions: each opened on first use, replaced when a newer generation is live.
 
-Knows the catalog, the index and the document store of a generation; no question and no model.
+Whoever answers holds on to the `OpenDomain` that it began with, and so reads one generation to the end; a superseded
+one is closed when the last of them lets go. Knows the catalog, the index and the document store of a generation; no
+question and no model.
 """
 
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable
 
 from rag.catalog import Catalog, Generation, check_compatible
 from rag.documents import DocumentStore
-from rag.errors import RagError
+from rag.errors import RagError, UnknownDomain
 from rag.protocols import Embedder, Index
 from rag.scoping import MAX_DOCUMENTS, Scopes
 
 
 class OpenDomain:
-    """A domain that is open for questions."""
+    """A domain that is open for questions; closed by `close`, or when nobody refers to it any more."""
 
     def __init__(self, generation: Generation, index: Index, documents: DocumentStore) -> None:
         self.generation, self.index, self.documents = generation, index, documents
+        self._release = weakref.finalize(self, _release, index, documents)
         self._scopes: tuple[int, Scopes] | None = None
 
     def text_of(self, document_id: str) -> str:
@@ -38,8 +42,12 @@ class OpenDomain:
 
     def close(self) -> None:
         """Release both stores."""
-        self.index.close()
-        self.documents.close()
+        self._release()
+
+
+def _release(index: Index, documents: DocumentStore) -> None:
+    index.close()
+    documents.close()
 
 
 class OpenDomains:
@@ -52,28 +60,39 @@ class OpenDomains:
 
     def get(self, name: str) -> OpenDomain:
         """The live generation of a domain. Raises UnknownDomain, IncompatibleIndex and BackendError."""
-        generation = self._catalog.live(name)
         with self._lock:
-            known = self._open.get(name)
-            if known is not None:
-                if known.generation.manifest == generation.manifest:
+            while True:
+                try:
+                    generation = self._catalog.live(name)
+                except UnknownDomain:
+                    self._open.pop(name, None)
+                    raise
+                known = self._open.get(name)
+                if known is not None and known.generation.manifest == generation.manifest:
                     return known
-                del self._open[name]
-                known.close()
-            check_compatible(
-                generation.manifest,
-                embedder=self._embedder.name,
-                embedder_fingerprint=self._embedder.fingerprint,
-                chunker_fingerprint=None,
-            )
-            index = self._open_index(generation)
-            try:
-                documents = DocumentStore(generation.documents_path, writable=False)
-            except RagError:
-                index.close()
-                raise
-            self._open[name] = OpenDomain(generation, index, documents)
-            return self._open[name]
+                try:
+                    opened = self._opened(generation)
+                except RagError:
+                    if self._catalog.live_name(name) != generation.manifest.generation:
+                        continue  # superseded and removed, or deleted, while it was being opened
+                    raise
+                self._open[name] = opened
+                return opened
+
+    def _opened(self, generation: Generation) -> OpenDomain:
+        check_compatible(
+            generation.manifest,
+            embedder=self._embedder.name,
+            embedder_fingerprint=self._embedder.fingerprint,
+            chunker_fingerprint=None,
+        )
+        index = self._open_index(generation)
+        try:
+            documents = DocumentStore(generation.documents_path, writable=False)
+        except RagError:
+            index.close()
+            raise
+        return OpenDomain(generation, index, documents)
 
     def close(self) -> None:
         """Release every one; a second call does nothing."""

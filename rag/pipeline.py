@@ -5,18 +5,19 @@ Streamed tokens are provisional; the closing event carries the checked answer, w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 
 from rag import calibration, filters
 from rag.answering import Answerer, Brief, Limits, Outcome
 from rag.catalog import Catalog, Generation
+from rag.documents import DocumentSummary
 from rag.errors import InvalidQuestion, RagError
 from rag.followup import standalone
 from rag.language import NAMES, detect
 from rag.open_domains import OpenDomain, OpenDomains
 from rag.prompt import fingerprint, heading_line
-from rag.protocols import Embedder, Index, LanguageModel, Reranker
+from rag.protocols import Embedder, Index, LanguageModel, Reranker, Vectors
 from rag.stages import StageClock
 from rag.types import (
     Answer,
@@ -25,8 +26,10 @@ from rag.types import (
     Document,
     DomainInfo,
     DoneEvent,
+    EngineStatistics,
     Event,
     Health,
+    ModelCard,
     Passage,
     Piece,
     Question,
@@ -36,6 +39,7 @@ from rag.types import (
     Trace,
     VerdictEvent,
 )
+from rag.vector_memory import RememberingEmbedder
 
 ABSTAINED = "The documents do not answer this question."
 """The text of an answer that abstains; the closest passages stand beside it."""
@@ -44,6 +48,9 @@ NUMBERED_PASSAGES = 2
 """Passages that lead where a question says a document's own number: its word first, the others' beside it."""
 
 UNSURE = "what the passages say is too unsure an answer"
+
+UNVERIFIED = "its words do not stand in the stored text"
+"""A document that was ingested anew while its passages were read."""
 
 
 class Pipeline:
@@ -58,13 +65,18 @@ class Pipeline:
         open_index: Callable[[Generation], Index],
         limits: Limits,
         reranker: Reranker | None = None,
+        remembered_texts: int = 0,
     ) -> None:
-        """The pipeline owns embedder and model: `close` closes them."""
+        """The pipeline owns embedder and model: `close` closes them.
+
+        remembered_texts: sentences and questions whose vectors are kept for the next time
+        """
         self._catalog = catalog
         self._embedder = embedder
         self._model = model
         self._limits, self._reranker = limits, reranker
-        self._answerer = Answerer(embedder, model, limits)
+        self._reading = RememberingEmbedder(embedder, most=remembered_texts)
+        self._answerer = Answerer(self._reading, model, limits)
         self._domains = OpenDomains(catalog, embedder, open_index)
 
     @property
@@ -73,9 +85,23 @@ class Pipeline:
         return self._model
 
     @property
+    def card(self) -> ModelCard:
+        """What answers. Waits for loading; raises ModelUnavailable."""
+        return self._model.card
+
+    @property
     def embedder(self) -> Embedder:
         """The embedder, for a caller that needs its fingerprint; it stays the pipeline's to close."""
         return self._embedder
+
+    @property
+    def embedder_name(self) -> str:
+        """The embedder's name, for people."""
+        return self._embedder.name
+
+    def embed(self, texts: Sequence[str]) -> tuple[Vectors, int]:
+        """(n, d) float32 unit rows, in the order of the texts, and the tokens that were read."""
+        return self._embedder.embed(texts), sum(self._embedder.count_tokens(texts))
 
     # --- answering ---
 
@@ -121,10 +147,12 @@ class Pipeline:
             )
         confidence, least, warning = self._confidence(domain, outcome)
         enough = confidence is None or confidence >= least
-        citations = tuple(self._verified(domain, outcome.verdict.citations)) if enough else ()
+        proposed = outcome.verdict.citations if enough else ()
+        citations = tuple(self._verified(domain, proposed))
         text = outcome.verdict.text if citations else ""
         language = detect(question.text)
-        reason = "" if text else _reason(outcome.verdict.reason if enough else UNSURE, language)
+        why = (outcome.verdict.reason or UNVERIFIED) if enough else UNSURE
+        reason = "" if text else _reason(why, language)
         clock.lap("check")
         for citation in citations:
             yield CitationEvent(citation=citation)
@@ -144,6 +172,7 @@ class Pipeline:
             generation=domain.generation.manifest.generation,
             draft=outcome.draft,
             signals={name: round(value, 6) for name, value in outcome.signals.items()},
+            citations_dropped=len(proposed) - len(citations),
         )
         yield DoneEvent(
             answer=Answer(
@@ -174,15 +203,24 @@ class Pipeline:
         domain, searched = self._opened(question)
         return self._search(domain, searched, question, StageClock(), mode=mode)
 
+    def documents(self, domain: str, *, after: str = "", limit: int) -> list[DocumentSummary]:
+        """At most `limit` stored documents without their texts, by id: those whose id comes after `after`."""
+        return self._domains.get(domain).documents.summaries(after=after, limit=limit)
+
     def document(self, domain: str, document_id: str) -> Document | None:
         """A stored document with its whole text, or None."""
         return self._domains.get(domain).documents.get(document_id)
 
+    def generation(self, domain: str) -> str:
+        """What no two live generations share, also where a domain was deleted and made anew. Raises UnknownDomain."""
+        manifest = self._catalog.live(domain).manifest
+        return f"{manifest.generation} {manifest.created.isoformat()}"
+
     # --- telling ---
 
-    def domains(self) -> list[DomainInfo]:
-        """Every stored domain, and whether it can be asked now."""
-        return [self._info(name) for name in self._catalog.domains()]
+    def domains(self, *, among: Collection[str] | None = None) -> list[DomainInfo]:
+        """Every stored domain, or those among some names, and whether it can be asked now."""
+        return [self._info(name) for name in self._catalog.domains() if among is None or name in among]
 
     def health(self) -> Health:
         """Whether questions can be answered now: the model is up and every domain opens and fits."""
@@ -195,6 +233,10 @@ class Pipeline:
             if info.problem:
                 checks["index" if info.compatible else "compatible"] = info.problem
         return Health(ready=all(state == "ok" for state in checks.values()), checks=checks)
+
+    def statistics(self) -> EngineStatistics | None:
+        """What the model's engine does and has done; None where it is not ours to see."""
+        return self._model.statistics()
 
     def close(self) -> None:
         """Release every domain, the embedder and the model."""
@@ -246,7 +288,7 @@ class Pipeline:
     def _search(
         self, domain: OpenDomain, text: str, question: Question, clock: StageClock, *, mode: RetrievalMode | None = None
     ) -> list[Passage]:
-        vector = self._embedder.embed([text])[0]
+        vector = self._reading.embed([text])[0]
         clock.lap("embed")
         limit = question.max_passages or self._limits.passages
         candidates = max(limit, self._limits.rerank_candidates) if self._reranker else limit

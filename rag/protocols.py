@@ -13,7 +13,19 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from rag.types import Chunk, Filter, Likelihood, Message, ModelCard, Passage, Piece, Prompt, RetrievalMode, Span
+from rag.types import (
+    Chunk,
+    EngineStatistics,
+    Filter,
+    Likelihood,
+    Message,
+    ModelCard,
+    Passage,
+    Piece,
+    Prompt,
+    RetrievalMode,
+    Span,
+)
 
 Vectors = npt.NDArray[np.float32]
 """(n, d) float32, rows of unit length."""
@@ -47,6 +59,10 @@ class Embedder(Protocol):
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """(n, d) float32, one unit row a text, in the order given; n = 0 gives (0, d)."""
+        ...
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text that `embed` reads, the model's own marks among them; what is cut off is not counted."""
         ...
 
     def close(self) -> None:
@@ -101,8 +117,16 @@ class Index(Protocol):
         """Exact number of chunks that the filter admits."""
         ...
 
+    def vectors(self, ids: Sequence[str]) -> dict[str, Vectors]:
+        """The dense vector, (d,) float32, of each of these chunks that is there, by id."""
+        ...
+
     def optimize(self) -> None:
         """Build search structures after bulk writes. Searching is correct before and during."""
+        ...
+
+    def publish(self) -> None:
+        """Let others than this project's readers find it: on a server by the domain's alias, else nothing."""
         ...
 
     def close(self) -> None:
@@ -174,6 +198,10 @@ class LanguageModel(Protocol):
         All texts are searched at once; of the prompt's limits `max_tokens` and the deadline count. Empty where no
         text has a word. Raises what `score` raises.
         """
+        ...
+
+    def statistics(self) -> EngineStatistics | None:
+        """What the engine does and has done, told at once; None where it is not ours to see, as of a remote model."""
         ...
 
     def close(self) -> None:

@@ -48,16 +48,16 @@ class Sentence:
 
 
 def rank(question: str, passages: Sequence[Passage], embedder: Embedder) -> list[Sentence]:
-    """The sentences, best first; ties in the order of the passages."""
+    """The sentences, best first; ties in the order of the passages. One that asks the same again is none of them."""
+    asked = content_words(question)
     spans = [
         (passage, start, end)
         for passage in passages
         for start, end in _units(passage.text)
-        if _says_something(passage, passage.text[start:end])
+        if _says_something(passage, passage.text[start:end]) and not _asks_again(asked, passage.text[start:end])
     ][:MAX_SENTENCES]
     if not spans:
         return []
-    asked = content_words(question)
     texts = [f"{heading_line(passage)}\n{tables.headed(passage.text, start, end)}" for passage, start, end in spans]
     vectors = embedder.embed([question, *texts])
     cosines = vectors[1:] @ vectors[0]
@@ -119,3 +119,8 @@ def _says_something(passage: Passage, sentence: str) -> bool:
     if " " in sentence and len(sentence.split()) < MIN_WORDS:
         return False
     return not set(content_words(sentence)) <= set(content_words(heading_line(passage)))
+
+
+def _asks_again(asked: Sequence[str], sentence: str) -> bool:
+    """Whether a sentence is the question itself: nearest of all, and no answer, however often a document repeats it."""
+    return sentence.endswith(("?", "？")) and coverage(asked, frozenset(words(sentence))) == 1.0

@@ -31,13 +31,29 @@ class DataSettings(Section):
     """Where things are kept."""
 
     directory: Path = Field(Path("data"), description="domains, model cache and registry live here")
-    retention_days: int = Field(30, ge=0, description="superseded generations older than this are removed; 0 keeps all")
+    retention_days: int = Field(
+        30,
+        ge=0,
+        description="generations superseded for longer are removed, but never the previous one; 0: no limit",
+    )
+    generations: int = Field(3, ge=1, description="superseded generations of a domain that are kept, for rollback")
 
 
 class LogSettings(Section):
     """What is written to standard error."""
 
     level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is written")
+    texts: bool = Field(False, description="also write questions and answers, and errors that may repeat them")
+
+
+class TracingSettings(Section):
+    """Where spans are sent; nowhere by default."""
+
+    endpoint: str = Field(
+        "",
+        pattern=r"^(https?://\S+)?$",
+        description="OTLP over HTTP, for example http://127.0.0.1:4318/v1/traces; needs the extra `tracing`",
+    )
 
 
 class NetworkSettings(Section):
@@ -56,6 +72,9 @@ class EmbedderSettings(Section):
     backend: Literal["auto", "openvino", "torch"] = Field("auto", description="auto: openvino where it is installed")
     batch_tokens: int = Field(4096, ge=256, description="padded tokens of one batch")
     threads: int = Field(0, ge=0, description="0: one for each core")
+    remembered_texts: int = Field(
+        20_000, ge=0, description="sentences of passages whose vectors are kept in memory, 1.6 KB each for the default"
+    )
 
 
 def _object(value: Any) -> Any:
@@ -85,6 +104,10 @@ class ModelSettings(Section):
     threads: int = Field(0, ge=0, description="0: one for each core")
     gpu_layers: int = Field(-1, ge=-1, description="layers put on a GPU where the build has one; -1: all")
     max_waiting: int = Field(32, ge=1, description="requests that may wait for the engine")
+    parallel: int = Field(0, ge=0, le=32, description="requests that the engine works on together; 0: two a thread")
+    memory_tokens: int = Field(
+        0, ge=0, description="tokens that the engine's memory holds for all of them; 0: two contexts"
+    )
     adapter: str = Field(
         "auto", description="LoRA adapter (GGUF): auto for the one shipped for this model, none, or a path"
     )
@@ -150,11 +173,50 @@ class AnswerSettings(Section):
 class ServerSettings(Section):
     """The HTTP door."""
 
-    host: str = Field("127.0.0.1", description="address to listen on")
-    allow_remote: bool = Field(False, description="listen on an address that is not loopback; there are no keys yet")
+    host: str = Field("127.0.0.1", description="address to listen on; one that is not loopback needs a key first")
     port: int = Field(8080, ge=0, le=65535, description="port to listen on; 0: any free one")
     max_waiting: int = Field(32, ge=1, description="answers that may wait; beyond it 503 with Retry-After")
+    max_waiting_each: int = Field(
+        16, ge=1, description="answers of any one key that may wait; beyond it 429 with Retry-After"
+    )
+    workers: int = Field(0, ge=0, le=256, description="answers that are in work at the same time; 0: two a core")
+    timeout_seconds: float = Field(120.0, gt=0, description="longest time to an answer, waiting included")
+    kept_answers: int = Field(0, ge=0, description="latest answers that are given again to the same question; 0: none")
+    report: str = Field(
+        "",
+        description="what /report shows: a report.html, or a folder of runs, the newest of which is taken; empty: none",
+    )
     max_body_bytes: int = Field(262_144, ge=1024, description="a larger request body gets 413")
+    max_connections: int = Field(512, ge=1, description="open at once; beyond it 503, beyond twice that cut off")
+    head_seconds: float = Field(10.0, gt=0, description="longest wait for a request's head; then 408")
+    body_seconds: float = Field(20.0, gt=0, description="and for its body, a second more for each KiB that came")
+    unread_seconds: float = Field(30.0, gt=0, description="a caller who stops reading the answer is cut off after it")
+    max_feedback: int = Field(10_000, ge=1, description="feedback kept for a domain; beyond it the oldest goes")
+    drain_seconds: float = Field(30.0, ge=0, description="time to finish answers in, once the server is told to stop")
+
+
+class LimitSettings(Section):
+    """How often a key may ask."""
+
+    requests_per_minute: int = Field(600, ge=0, description="of each key that has no limit of its own; 0: no limit")
+    redis_url: SecretStr = Field(
+        SecretStr(""), description="counts for several processes, for example redis://127.0.0.1:6379; empty: in memory"
+    )
+
+
+class UploadsSettings(Section):
+    """Documents that come over HTTP."""
+
+    max_file_bytes: int = Field(50_000_000, ge=1, description="a larger file gets 413")
+    max_bytes: int = Field(200_000_000, ge=1, description="files of one upload together; beyond it 413")
+    max_files: int = Field(500, ge=1, description="files of one upload; beyond it 413")
+    max_waiting: int = Field(16, ge=1, description="jobs that may wait; beyond it 503 with Retry-After")
+    max_receiving: int = Field(4, ge=1, description="uploads that are received at once; beyond it 503")
+    idle_seconds: float = Field(30.0, gt=0, description="an upload whose bytes stop for so long gets 408")
+    job_seconds: float = Field(3600.0, gt=0, description="a job that takes longer fails, and changes nothing")
+    file_seconds: float = Field(60.0, gt=0, description="a file that takes longer to read is unreadable")
+    file_megabytes: int = Field(2048, ge=256, description="a file that needs more memory to read is unreadable")
+    keep_jobs: int = Field(200, ge=1, description="finished jobs whose result can still be asked for")
 
 
 class Settings(Section):
@@ -162,6 +224,7 @@ class Settings(Section):
 
     data: DataSettings = DataSettings()
     log: LogSettings = LogSettings()
+    tracing: TracingSettings = TracingSettings()
     network: NetworkSettings = NetworkSettings()
     embedder: EmbedderSettings = EmbedderSettings()
     model: ModelSettings = ModelSettings()
@@ -169,6 +232,8 @@ class Settings(Section):
     retrieval: RetrievalSettings = RetrievalSettings()
     answer: AnswerSettings = AnswerSettings()
     server: ServerSettings = ServerSettings()
+    uploads: UploadsSettings = UploadsSettings()
+    limits: LimitSettings = LimitSettings()
 
     @model_validator(mode="after")
     def _consistent(self) -> Settings:
@@ -230,6 +295,6 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
 def _sentence(item: Any) -> str:
     location = tuple(str(part) for part in item["loc"])
     where = variable(location[0], location[1]) if len(location) >= 2 else "settings"
-    secret = location[-1:] == ("api_key",)
+    secret = location[-1:] in (("api_key",), ("redis_url",))
     got = "" if secret or len(location) < 2 else f" (got {item['input']!r})"
     return f"{where}: {item['msg']}{got}"

@@ -192,6 +192,9 @@ class Trace(Value):
     generation: str = Field(description="the domain's generation that was searched")
     draft: str = Field(description="the model's own words before they were checked")
     signals: dict[str, float] = Field(default_factory=dict, description="what the confidence was made of")
+    citations_dropped: NonNegativeInt = Field(
+        0, description="citations that did not stand in the stored text, and were left out"
+    )
 
 
 class OptionScore(Value):
@@ -365,3 +368,21 @@ class ModelCard(Value):
         default=False, description="whether `score` and `extract` work: a remote model tells no likelihoods"
     )
     weights: str = Field(default="", description="hex sha256 of the file it comes from, whatever its format now")
+
+
+class EngineStatistics(Value):
+    """What a local engine does now and has done; counts run from the service's start, across restarts."""
+
+    running: NonNegativeInt = Field(0, description="requests that are worked on now")
+    waiting: NonNegativeInt = Field(0, description="requests that wait for the engine now")
+    sequences: NonNegativeInt = Field(0, description="sequences in the batch now")
+    batch_tokens: NonNegativeInt = Field(0, description="tokens of all steps so far; by steps: the mean batch")
+    steps: NonNegativeInt = Field(0, description="batches that were evaluated")
+    prompt_tokens: NonNegativeInt = Field(0, description="tokens of prompts, the cached ones included")
+    cached_tokens: NonNegativeInt = Field(0, description="tokens of prompts that were not evaluated again")
+    generated_tokens: NonNegativeInt = 0
+    prefix_hits: NonNegativeInt = Field(0, description="requests whose prefix was kept from an earlier one")
+    prefix_misses: NonNegativeInt = Field(0, description="requests whose prefix was evaluated")
+    cancelled: NonNegativeInt = Field(0, description="requests that were given up before their end")
+    restarts: NonNegativeInt = Field(0, description="processes that were started after the first")
+    process_id: int | None = Field(None, description="the engine's process; None between two")

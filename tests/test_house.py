@@ -18,7 +18,7 @@ from rag import errors
 from rag.settings import variables
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("rag", "ingest", "api", "evaluation")
+PACKAGES = ("rag", "ingest", "api", "evaluation", "integrations")
 HEAVY = ("torch", "transformers", "sentence_transformers", "llama_cpp", "llama_index", "openvino", "qdrant_client")
 LONGEST = 400
 

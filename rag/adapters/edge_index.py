@@ -106,6 +106,9 @@ class EdgeIndex:
                 self._open().optimize()
             self._open().flush()
 
+    def publish(self) -> None:
+        """Nothing to do: the catalog says which shard is live."""
+
     # --- reading ---
 
     def search(
@@ -142,6 +145,11 @@ class EdgeIndex:
         """Exact number of chunks that the filter admits."""
         with self._errors():
             return self._open().count(edge.CountRequest(exact=True, filter=_filter(filter)))
+
+    def vectors(self, ids: Sequence[str]) -> dict[str, Vectors]:
+        """The dense vector of each of these chunks that is there, by id."""
+        with self._errors():
+            return {str(record.id): _dense_of(record) for record in self._open().retrieve(list(ids), False, [DENSE])}
 
     def close(self) -> None:
         """Flush and release the shard."""
@@ -259,8 +267,8 @@ def _condition(condition: Condition) -> edge.FieldCondition:
     return edge.FieldCondition(key, range=edge.RangeFloat(gte=low, lte=high))
 
 
-def _dense_of(hit: edge.ScoredPoint) -> Vectors:
-    """(d,) float32 of a hit that was asked for with its dense vector."""
+def _dense_of(hit: edge.ScoredPoint | edge.Record) -> Vectors:
+    """(d,) float32 of a point that was asked for with its dense vector."""
     held = cast("dict[str, list[float]]", hit.vector)
     return np.asarray(held[DENSE], np.float32)
 

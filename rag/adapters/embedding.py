@@ -111,8 +111,14 @@ class SentenceEmbedder:
                 raise ModelUnavailable("the embedder was closed")
             if not texts:
                 return np.empty((0, self.dimensions), np.float32)
-            # a lone surrogate is no text that a tokenizer takes
-            return self._runner.encode([text.encode("utf-8", "replace").decode("utf-8") for text in texts])
+            return self._runner.encode(_plain(texts))
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text that are read."""
+        with self._lock:
+            if self._runner is None:
+                raise ModelUnavailable("the embedder was closed")
+            return self._runner.count_tokens(_plain(texts)) if texts else []
 
     def close(self) -> None:
         """Release the model."""
@@ -161,6 +167,9 @@ class _OpenVino:
             out[rows] = self._pool(np.asarray(result[0]), mask)
         return out
 
+    def count_tokens(self, texts: list[str]) -> list[int]:
+        return [len(item.ids) for item in self._tokenizer.encode_batch_fast([self._recipe.prompt + t for t in texts])]
+
     def _pool(self, hidden: npt.NDArray[np.float32], mask: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         if self._recipe.pooling == "cls":
             pooled = hidden[:, 0]
@@ -195,6 +204,17 @@ class _Torch:
     def encode(self, texts: list[str]) -> npt.NDArray[np.float32]:
         vectors = self._model.encode(texts, batch_size=32, normalize_embeddings=True, show_progress_bar=False)
         return np.asarray(vectors, np.float32)
+
+    def count_tokens(self, texts: list[str]) -> list[int]:
+        prompt = self._model.prompts.get(self._model.default_prompt_name or "", "")
+        longest = self._model.max_seq_length
+        rows = self._model.tokenizer([prompt + text for text in texts], truncation=True, max_length=longest)
+        return [len(row) for row in rows["input_ids"]]
+
+
+def _plain(texts: Sequence[str]) -> list[str]:
+    """The texts as a tokenizer takes them: a lone surrogate is none."""
+    return [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
 
 
 def _buckets(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:

@@ -6,13 +6,76 @@ Knows no file of a hub and no settings; the path was verified before (rag.adapte
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from rag.engine.supervisor import Supervisor
 from rag.engine.wire import Frame
+from rag.errors import Cancelled
 from rag.profiles import TEMPLATES, segments
-from rag.types import Likelihood, Message, ModelCard, Piece, Place, Prompt, Span
+from rag.types import EngineStatistics, Likelihood, Message, ModelCard, Piece, Place, Prompt, Span
+
+
+class Tally:
+    """Counts of what passes between this model and its engine, across the engine's restarts. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._asked = 0
+        self._counts = dict.fromkeys(("prompt_tokens", "cached_tokens", "generated_tokens", "cancelled"), 0)
+        self._engine = dict.fromkeys(("steps", "evaluated_tokens", "prefix_hits", "prefix_misses"), 0)
+        self._past = dict(self._engine)
+        """what engines that have died since had counted"""
+
+    @contextmanager
+    def request(self) -> Iterator[None]:
+        """One request, from its asking to its end."""
+        with self._lock:
+            self._asked += 1
+        try:
+            yield
+        except (Cancelled, GeneratorExit):
+            with self._lock:
+                self._counts["cancelled"] += 1
+            raise
+        finally:
+            with self._lock:
+                self._asked -= 1
+
+    def finished(self, frame: Frame) -> None:
+        """What the last frame of a request says of its tokens."""
+        with self._lock:
+            self._counts["prompt_tokens"] += frame["prompt_tokens"]
+            self._counts["cached_tokens"] += frame["cached_tokens"]
+            self._counts["generated_tokens"] += frame.get("completion_tokens", 0)
+
+    def told(self, now: Mapping[str, int], *, restarts: int, process_id: int | None) -> EngineStatistics:
+        """Everything so far. now: what the engine counts and does; empty while there is none."""
+        with self._lock:
+            if now:
+                if now["steps"] < self._engine["steps"]:  # another process than the last time
+                    self._past = {name: self._past[name] + count for name, count in self._engine.items()}
+                self._engine = {name: now[name] for name in self._engine}
+            counted = {name: self._past[name] + count for name, count in self._engine.items()}
+            running = now.get("running", 0)
+            return EngineStatistics(
+                running=running,
+                waiting=max(0, self._asked - running),
+                sequences=now.get("sequences", 0),
+                steps=counted["steps"],
+                batch_tokens=counted["evaluated_tokens"],
+                prefix_hits=counted["prefix_hits"],
+                prefix_misses=counted["prefix_misses"],
+                restarts=restarts,
+                process_id=process_id,
+                **self._counts,
+            )
+
+
+MOST_PARALLEL = 16
+"""Requests side by side at the most unless a setting says more: llama.cpp holds 256 sequences, a request up to 7."""
 
 
 class LlamaModel:
@@ -28,6 +91,8 @@ class LlamaModel:
         threads: int,
         gpu_layers: int,
         max_waiting: int,
+        parallel: int = 0,
+        memory_tokens: int = 0,
         fingerprint: str,
         licence: str = "",
         weights_format: str = "as-shipped",
@@ -37,6 +102,8 @@ class LlamaModel:
     ) -> None:
         """threads: 0 for one a core; gpu_layers: -1 for all where the build has a GPU.
 
+        parallel: requests that are worked on together, 0: two a thread; memory_tokens: for all of them, 0: two contexts
+
         adapters: LoRA files by their hex sha256; adapter_of: a domain to one of these, or '' for the plain model
         """
         self._template = template
@@ -44,14 +111,18 @@ class LlamaModel:
         self._fingerprint, self._format = fingerprint, weights_format
         self._weights = weights
         self._adapter_of = adapter_of
+        threads = threads or len(os.sched_getaffinity(0))
         load = {
             "path": str(path),
             "context_tokens": context_tokens,
-            "threads": threads or len(os.sched_getaffinity(0)),
+            "threads": threads,
+            "parallel": parallel or min(2 * threads, MOST_PARALLEL),
+            "memory_tokens": memory_tokens,
             "gpu_layers": gpu_layers,
             "adapters": {name: str(file) for name, file in (adapters or {}).items()},
         }
         self._engine = Supervisor(load, max_waiting=max_waiting)
+        self._tally = Tally()
 
     @property
     def card(self) -> ModelCard:
@@ -100,24 +171,28 @@ class LlamaModel:
             "seed": prompt.seed,
             "stop": [*prompt.stop, TEMPLATES[self._template].stop],
         }
-        for frame in self._engine.generate(request, timeout=prompt.timeout_seconds, cancelled=cancelled):
-            if frame["type"] == "piece":
-                yield Piece(text=frame["text"])
-            else:
-                yield Piece(
-                    text=frame["text"],
-                    finish=frame["finish"],
-                    prompt_tokens=frame["prompt_tokens"],
-                    cached_tokens=frame["cached_tokens"],
-                    completion_tokens=frame["completion_tokens"],
-                )
+        with self._tally.request():
+            for frame in self._engine.generate(request, timeout=prompt.timeout_seconds, cancelled=cancelled):
+                if frame["type"] == "piece":
+                    yield Piece(text=frame["text"])
+                else:
+                    self._tally.finished(frame)
+                    yield Piece(
+                        text=frame["text"],
+                        finish=frame["finish"],
+                        prompt_tokens=frame["prompt_tokens"],
+                        cached_tokens=frame["cached_tokens"],
+                        completion_tokens=frame["completion_tokens"],
+                    )
 
     def score(
         self, prompt: Prompt, continuations: Sequence[str], *, cancelled: Callable[[], bool] | None = None
     ) -> list[Likelihood]:
         """Log-probabilities of continuations; see rag.protocols.LanguageModel."""
         request = {**self._request(prompt), "continuations": list(continuations)}
-        frame = self._engine.score(request, timeout=prompt.timeout_seconds, cancelled=cancelled)
+        with self._tally.request():
+            frame = self._engine.score(request, timeout=prompt.timeout_seconds, cancelled=cancelled)
+            self._tally.finished(frame)
         return [Likelihood(logprob=sum(tokens), tokens=len(tokens)) for tokens in frame["logprobs"]]
 
     def extract(
@@ -135,7 +210,9 @@ class LlamaModel:
             "alternatives": list(alternatives),
             "max_tokens": prompt.max_tokens,
         }
-        frame = self._engine.extract(request, timeout=prompt.timeout_seconds, cancelled=cancelled)
+        with self._tally.request():
+            frame = self._engine.extract(request, timeout=prompt.timeout_seconds, cancelled=cancelled)
+            self._tally.finished(frame)
         return [
             Span(
                 places=tuple(Place(text=text, start=start, end=end) for text, start, end in span["places"]),
@@ -144,6 +221,12 @@ class LlamaModel:
             )
             for span in frame["spans"]
         ]
+
+    def statistics(self) -> EngineStatistics:
+        """What the engine does and has done; see rag.protocols.LanguageModel."""
+        return self._tally.told(
+            self._engine.statistics(), restarts=self._engine.restarts, process_id=self._engine.process_id
+        )
 
     def close(self) -> None:
         """End the generator process."""

@@ -15,7 +15,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
@@ -30,6 +29,7 @@ from rag.adapters.openai_wire import (
     parse_chunk,
     parse_failure,
     parse_line,
+    retry_after,
 )
 from rag.errors import (
     AnswerWithheld,
@@ -44,7 +44,7 @@ from rag.errors import (
     Unscorable,
 )
 from rag.stop_text import StopText
-from rag.types import Likelihood, Message, ModelCard, Piece, Prompt, Span
+from rag.types import EngineStatistics, Likelihood, Message, ModelCard, Piece, Prompt, Span
 
 POLL_SECONDS = 0.02
 """How often a waiting caller looks whether it was cancelled."""
@@ -178,6 +178,10 @@ class OpenAIModel:
         del prompt, texts, alternatives, cancelled
         raise Unscorable(f"{self._shown} cannot be held to the words of a text: let it generate its answer")
 
+    def statistics(self) -> EngineStatistics | None:
+        """None: what a server does is not ours to see."""
+        return None
+
     def close(self) -> None:
         """Close the connections; a second call does nothing."""
         self._client.close()
@@ -271,7 +275,7 @@ class OpenAIModel:
         if item.status in (400, 422) and (refused := failure.refuses(sent)):
             self._without |= {refused}
             return None, None
-        after = _retry_after(item.headers)
+        after = retry_after(item.headers)
         error = self._refusal(item.status, failure, after)
         if item.status not in RETRIED or isinstance(error, ModelRejected):
             return error, None
@@ -385,16 +389,3 @@ def _beginning(response: httpx.Response) -> str:
         if len(data) > MAX_ERROR_BYTES:
             break
     return data[:MAX_ERROR_BYTES].decode("utf-8", "replace")
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that the server asks to wait: a number, or a date (RFC 9110, 10.2.3); None where it asks for none."""
-    value = headers.get("retry-after", "").strip()
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
-        return None

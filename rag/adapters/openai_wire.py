@@ -12,8 +12,10 @@ from __future__ import annotations
 import json
 import math
 import re
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
 from rag.types import Message, Prompt
@@ -181,3 +183,16 @@ def _sentence(text: str) -> str:
     """The message on one line, without its full stop, not longer than a person reads."""
     line = " ".join(text.split())
     return (line if len(line) <= 300 else line[:299] + "…").rstrip(".") or "no reason given"
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds that the server asks to wait: a number, or a date (RFC 9110, 10.2.3); None where it asks for none."""
+    value = headers.get("retry-after", "").strip()
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except ValueError:
+        return None

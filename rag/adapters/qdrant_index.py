@@ -67,6 +67,7 @@ class QdrantIndex:
         self._client: QdrantClient | None = client
         self._where = where or "the Qdrant server"
         self._name = f"understudy_{domain}_{generation}"
+        self._alias = f"understudy_{domain}"
         self._bm25 = Bm25Encoder()
         with self._errors():
             if not client.collection_exists(self._name):
@@ -79,7 +80,6 @@ class QdrantIndex:
                     shard_number=shard_number,
                     replication_factor=replication_factor,
                 )
-                self._point_alias(client, f"understudy_{domain}")
             if create:
                 for key, kind in field_keys(fields).items():
                     client.create_payload_index(self._name, key, FIELD_INDEX[kind])
@@ -131,6 +131,34 @@ class QdrantIndex:
 
     def optimize(self) -> None:
         """Nothing to do: a server optimises in the background."""
+
+    def publish(self) -> None:
+        """Point the domain's alias at this collection, in one step."""
+        with self._errors():
+            known = {item.alias_name for item in self._open().get_aliases().aliases}
+            operations: list[q.CreateAliasOperation | q.DeleteAliasOperation] = []
+            if self._alias in known:
+                operations.append(q.DeleteAliasOperation(delete_alias=q.DeleteAlias(alias_name=self._alias)))
+            created = q.CreateAlias(collection_name=self._name, alias_name=self._alias)
+            operations.append(q.CreateAliasOperation(create_alias=created))
+            self._open().update_collection_aliases(change_aliases_operations=operations)
+
+    def fill_from(self, other: QdrantIndex) -> None:
+        """Copy every point of another collection of the server; both hold the same points when this returns."""
+        with self._errors():
+            offset = None
+            while True:
+                records, offset = self._open().scroll(
+                    other._name, limit=UPSERT_POINTS, offset=offset, with_payload=True, with_vectors=True
+                )
+                points = [
+                    q.PointStruct(id=record.id, vector=cast("q.VectorStruct", record.vector), payload=record.payload)
+                    for record in records
+                ]
+                if points:
+                    self._open().upsert(self._name, points, wait=True)
+                if offset is None:
+                    return
 
     # --- reading ---
 
@@ -199,6 +227,13 @@ class QdrantIndex:
         with self._errors():
             return self._open().count(self._name, count_filter=_filter(filter), exact=True).count
 
+    def vectors(self, ids: Sequence[str]) -> dict[str, Vectors]:
+        """The dense vector of each of these chunks that is there, by id."""
+        with self._errors():
+            records = self._open().retrieve(self._name, list(ids), with_payload=False, with_vectors=[DENSE])
+        held = {str(record.id): cast("dict[str, list[float]]", record.vector)[DENSE] for record in records}
+        return {name: np.asarray(vector, np.float32) for name, vector in held.items()}
+
     def close(self) -> None:
         """Release the connection."""
         client, self._client = self._client, None
@@ -206,16 +241,6 @@ class QdrantIndex:
             client.close()
 
     # --- parts ---
-
-    def _point_alias(self, client: QdrantClient, alias: str) -> None:
-        known = {item.alias_name for item in client.get_aliases().aliases}
-        operations: list[q.CreateAliasOperation | q.DeleteAliasOperation] = []
-        if alias in known:
-            operations.append(q.DeleteAliasOperation(delete_alias=q.DeleteAlias(alias_name=alias)))
-        operations.append(
-            q.CreateAliasOperation(create_alias=q.CreateAlias(collection_name=self._name, alias_name=alias))
-        )
-        client.update_collection_aliases(change_aliases_operations=operations)
 
     def _open(self) -> QdrantClient:
         if self._client is None:

@@ -1,8 +1,8 @@
-"""llama.cpp through its low-level interface: tokens in, tokens out, one request at a time. Lives in the child only.
+"""llama.cpp through its low-level interface: rows of tokens in, rows of logits out. Lives in the child only.
 
-Knows no chat template and no wire. The prompt comes as a fixed prefix and a rest: the prefix's keys and values
-stay in memory between requests, the rest is always evaluated anew in the same chunks, so that the same prompt
-gives the same words whatever was asked before (llama.cpp#4902: a prompt cache that depends on history does not).
+A loaded file with one context, whose memory (keys and values) holds many sequences side by side: a row names its token,
+its position and its sequence, and one call evaluates rows of any sequences together. Knows no request, no chat template
+and no wire; what is evaluated when is rag.engine.scheduler's.
 """
 
 from __future__ import annotations
@@ -10,22 +10,24 @@ from __future__ import annotations
 import ctypes
 import functools
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import cast
 
 import llama_cpp
 import numpy as np
 import numpy.typing as npt
 
-from rag.engine.spans import Found, Hypothesis, Spans
-
 CHUNK = 256
-"""Prompt tokens of one llama_decode call: a cancellation is seen between two of them."""
+"""Rows of one call at the most. More gain nothing on a CPU, which by then computes and no longer waits for memory."""
 
+ABORTED = 2
+"""What llama_decode returns when its abort flag was seen."""
 
-BEAM = 6
-"""Hypotheses of an extraction that are evaluated side by side: one batch reads the weights once for all of them."""
+Row = tuple[int, int, int, bool]
+"""Token, position, sequence, and whether the logits after it are wanted."""
+
+Logits = npt.NDArray[np.float32]
+"""(n, vocabulary) float32."""
 
 
 class LoadError(Exception):
@@ -66,7 +68,7 @@ class _Log:
 
 
 class Llama:
-    """A loaded GGUF with one context. Not thread-safe, but for `tokenize`."""
+    """A loaded GGUF with one context. One thread evaluates; `tokenize`, `piece` and `abort` are for any."""
 
     def __init__(
         self,
@@ -76,8 +78,14 @@ class Llama:
         threads: int,
         gpu_layers: int,
         adapters: Mapping[str, Path] | None = None,
+        sequences: int = 1,
+        memory_tokens: int = 0,
     ) -> None:
-        """Load the file, and the LoRA adapters that `use` may name. Raises LoadError."""
+        """Load the file, and the LoRA adapters that `use` may name. Raises LoadError.
+
+        context_tokens: the longest sequence; sequences: how many there may be side by side; memory_tokens: positions
+        that the memory holds for all of them together, shared ones counted once (0: one longest sequence)
+        """
         self._log = _Log()
         llama_cpp.llama_backend_init()
         parameters = llama_cpp.llama_model_default_params()
@@ -88,13 +96,20 @@ class Llama:
         if not self._model:
             raise LoadError(self._log.complaint())
         self.context_tokens = min(context_tokens, int(llama_cpp.llama_model_n_ctx_train(self._model)) or context_tokens)
+        self.memory_tokens = max(memory_tokens, self.context_tokens)
+        self.sequences = sequences
         options = llama_cpp.llama_context_default_params()
-        options.n_ctx = self.context_tokens
+        options.n_ctx = self.memory_tokens
         options.n_batch = options.n_ubatch = CHUNK
-        options.n_seq_max = 1 + BEAM
-        options.kv_unified = True  # else each sequence would get its share of the context
+        options.n_seq_max = sequences
+        options.kv_unified = True  # sequences share one memory: a prompt's rows are there once for all that follow it
         options.n_threads = options.n_threads_batch = threads
         options.no_perf = True
+        # The flag that ends a call early is read between any two operations, hundreds of times a call: too often to
+        # enter Python. strlen of one changeable byte says the same: 0 to go on, 1 to stop.
+        self._abort = ctypes.create_string_buffer(2)
+        options.abort_callback = ctypes.cast(ctypes.CDLL(None).strlen, llama_cpp.ggml_abort_callback)
+        options.abort_callback_data = ctypes.cast(self._abort, ctypes.c_void_p)
         self._context = llama_cpp.llama_init_from_model(self._model, options)
         if not self._context:
             raise LoadError(self._log.complaint())
@@ -102,22 +117,13 @@ class Llama:
         self._vocab = llama_cpp.llama_model_get_vocab(self._model)
         self.vocabulary_size = int(llama_cpp.llama_vocab_n_tokens(self._vocab))
         self._batch = llama_cpp.llama_batch_init(CHUNK, 0, 1)
-        self._prefix: list[int] = []
+        for i in range(CHUNK):
+            self._batch.n_seq_id[i] = 1
         self._adapters = {name: self._load_adapter(file) for name, file in (adapters or {}).items()}
-        self._adapter = ""
+        self.adapter = ""
         self.device = self._log.device()
 
-    def use(self, adapter: str) -> None:
-        """Evaluate with one of the loaded adapters from now on, or with none (''). Raises KeyError."""
-        if adapter == self._adapter:
-            return
-        chosen = [self._adapters[adapter]] if adapter else []
-        pointers = (llama_cpp.llama_adapter_lora_p_ctypes * 1)(*chosen)
-        scales = (ctypes.c_float * 1)(1.0)
-        if llama_cpp.llama_set_adapters_lora(self._context, pointers, len(chosen), scales) != 0:
-            raise RuntimeError(f"llama.cpp refused the adapter {adapter}: {self._log.complaint()}")
-        self._adapter = adapter
-        self._prefix = []  # what was evaluated with other weights is worth nothing now
+    # --- words ---
 
     def tokenize(self, text: str, *, special: bool) -> list[int]:
         """Token ids of `text`; marker strings become special tokens only where `special` says so."""
@@ -144,164 +150,13 @@ class Llama:
             count = llama_cpp.llama_token_to_piece(self._vocab, token, buffer, -count, 0, False)
         return buffer.raw[:count]
 
-    def generate(
-        self,
-        prefix: Sequence[int],
-        rest: Sequence[int],
-        *,
-        max_tokens: int,
-        temperature: float,
-        seed: int,
-        stopped: Callable[[], bool],
-    ) -> Iterator[int]:
-        """Tokens after the prompt, up to `max_tokens` or an end-of-generation token (not yielded).
-
-        Ends early once `stopped()`. The prompt and the answer must fit `context_tokens`; `rest` is not empty.
-        """
-        position = self._prefill(prefix, rest, stopped)
-        if position is None:
-            return
-        sampler = _sampler(temperature, seed)
-        try:
-            for _ in range(max_tokens):
-                token = int(llama_cpp.llama_sampler_sample(sampler, self._context, -1))
-                if llama_cpp.llama_vocab_is_eog(self._vocab, token) or stopped():
-                    return
-                yield token
-                self._evaluate([token], position)
-                position += 1
-        finally:
-            llama_cpp.llama_sampler_free(sampler)
-
-    def likelihoods(
-        self,
-        prefix: Sequence[int],
-        rest: Sequence[int],
-        continuations: Sequence[Sequence[int]],
-        *,
-        stopped: Callable[[], bool],
-    ) -> list[list[float]] | None:
-        """Natural log-probability of every token of each continuation after the prompt; None once `stopped()`.
-
-        The prompt is evaluated once: each continuation follows the same keys and values, which are then taken back.
-        Prompt and longest continuation must fit `context_tokens`; `rest` is not empty, nor is any continuation.
-        """
-        position = self._prefill(prefix, rest, stopped)
-        if position is None:
-            return None
-        first = _log_softmax(self._row(-1)[None])[0]
-        found: list[list[float]] = []
-        for tokens in continuations:
-            scores = [float(first[tokens[0]])]
-            for start in range(0, len(tokens) - 1, CHUNK):
-                if stopped():
-                    return None
-                part = tokens[start : min(start + CHUNK, len(tokens) - 1)]
-                self._evaluate(part, position + start, every=True)
-                rows = _log_softmax(np.stack([self._row(i) for i in range(len(part))]))
-                scores += [float(rows[i, tokens[start + i + 1]]) for i in range(len(part))]
-            llama_cpp.llama_memory_seq_rm(self._memory, 0, position, -1)
-            found.append(scores)
-        return found
-
-    def extract(
-        self,
-        prefix: Sequence[int],
-        rest: Sequence[int],
-        texts: Sequence[str],
-        alternatives: Sequence[str],
-        *,
-        max_tokens: int,
-        stopped: Callable[[], bool],
-    ) -> list[Found] | None:
-        """The likeliest answers that are a stretch of one of `texts` or one of `alternatives`, best first.
-
-        Beam search over all texts at once, at most `max_tokens` tokens an answer; None once `stopped()`. Prompt and
-        `BEAM` answers must fit `context_tokens`. A place's first number counts the texts, then the alternatives.
-        """
-        position = self._prefill(prefix, rest, stopped)
-        if position is None:
-            return None
-        spans = Spans(texts, alternatives, self._vocabulary, self._longest_piece)
-        found: dict[tuple[tuple[int, int, int], ...], Found] = {}
-        beam = _best(spans.first(_log_softmax(self._row(-1)[None])[0]))
-        sequences = list(range(1, len(beam) + 1))
-        for sequence in sequences:
-            llama_cpp.llama_memory_seq_cp(self._memory, 0, sequence, 0, -1)
-        try:
-            for _ in range(max_tokens if beam else 0):
-                if stopped():
-                    return None
-                self._evaluate_beam([hypothesis.token for hypothesis in beam], sequences, position)
-                position += 1
-                grown: list[Hypothesis] = []
-                for i, hypothesis in enumerate(beam):
-                    logprobs = _log_softmax(self._row(i)[None])[0]
-                    end = float(np.logaddexp.reduce(logprobs[self._ends]))
-                    done = spans.finished(hypothesis, end)
-                    if done and (done.places not in found or found[done.places].logprob < done.logprob):
-                        found[done.places] = done
-                    grown += spans.next(hypothesis, i, logprobs)
-                beam = _best(grown)
-                enough = sorted((answer.logprob for answer in found.values()), reverse=True)[:BEAM]
-                if not beam or (len(enough) == BEAM and beam[0].logprob < enough[-1]):
-                    break
-                sequences = self._fork(beam, sequences)
-        finally:
-            for sequence in range(1, BEAM + 1):
-                llama_cpp.llama_memory_seq_rm(self._memory, sequence, -1, -1)
-        return sorted(found.values(), key=lambda answer: -answer.logprob)
-
-    def logits(self, tokens: Sequence[int]) -> npt.NDArray[np.float32]:
-        """(n, vocabulary) float32 next-token logits after each of n tokens, from an empty context."""
-        llama_cpp.llama_memory_clear(self._memory, True)
-        self._prefix = []
-        out = np.empty((len(tokens), self.vocabulary_size), np.float32)
-        for start in range(0, len(tokens), CHUNK):
-            part = tokens[start : start + CHUNK]
-            self._evaluate(part, start, every=True)
-            for i in range(len(part)):
-                out[start + i] = self._row(i)
-        return out
-
-    def close(self) -> None:
-        """Free the context, the adapters and the model."""
-        llama_cpp.llama_batch_free(self._batch)
-        llama_cpp.llama_free(self._context)  # the model frees its adapters
-        llama_cpp.llama_model_free(self._model)
-
-    def cached(self, prefix: Sequence[int]) -> int:
-        """How many tokens of this prefix need no evaluation."""
-        return len(self._prefix) if self._prefix == list(prefix) else 0
-
-    def _prefill(self, prefix: Sequence[int], rest: Sequence[int], stopped: Callable[[], bool]) -> int | None:
-        """Evaluate a prompt; the position after it, or None once `stopped()`."""
-        self._restore(list(prefix))
-        position = len(prefix)
-        for start in range(0, len(rest), CHUNK):
-            if stopped():
-                return None
-            self._evaluate(rest[start : start + CHUNK], position)
-            position += len(rest[start : start + CHUNK])
-        return position
-
-    def _row(self, i: int) -> npt.NDArray[np.float32]:
-        """Logits of the i-th token of the last batch, (vocabulary,) float32: a view, gone with the next one."""
-        return np.ctypeslib.as_array(llama_cpp.llama_get_logits_ith(self._context, i), (self.vocabulary_size,))
-
-    def _load_adapter(self, path: Path) -> llama_cpp.llama_adapter_lora_p:
-        adapter = llama_cpp.llama_adapter_lora_init(self._model, str(path).encode())
-        if not adapter:
-            raise LoadError(f"adapter {path}: {self._log.complaint()}")
-        return adapter
-
     @functools.cached_property
     def _pieces(self) -> list[bytes]:
         """The bytes of every token."""
         return [self.piece(token) for token in range(self.vocabulary_size)]
 
     @functools.cached_property
-    def _vocabulary(self) -> dict[bytes, int]:
+    def vocabulary(self) -> dict[bytes, int]:
         """Bytes to the token that is written for them; control tokens have none."""
         known: dict[bytes, int] = {}
         for token, piece in enumerate(self._pieces):
@@ -310,91 +165,91 @@ class Llama:
         return known
 
     @functools.cached_property
-    def _longest_piece(self) -> int:
-        return min(32, max(map(len, self._vocabulary)))
+    def longest_piece(self) -> int:
+        """Bytes of the longest token, 32 at most."""
+        return min(32, max(map(len, self.vocabulary)))
 
     @functools.cached_property
-    def _ends(self) -> list[int]:
+    def ends(self) -> list[int]:
         """Every token that ends a generation."""
         return [t for t in range(self.vocabulary_size) if llama_cpp.llama_vocab_is_eog(self._vocab, t)]
 
-    def _fork(self, beam: Sequence[Hypothesis], before: Sequence[int]) -> list[int]:
-        """Give every hypothesis a sequence that holds its parent's words; the sequences, in the beam's order.
+    def ends_generation(self, token: int) -> bool:
+        """Whether a token ends a generation."""
+        return bool(llama_cpp.llama_vocab_is_eog(self._vocab, token))
 
-        The first child of a parent keeps its sequence; the others copy it into one that nobody needs any more.
-        """
-        kept: dict[int, int] = {}
-        for i, hypothesis in enumerate(beam):
-            kept.setdefault(hypothesis.parent, i)
-        owned = {before[parent] for parent in kept}
-        free = [sequence for sequence in range(1, BEAM + 1) if sequence not in owned]
-        sequences = []
-        for i, hypothesis in enumerate(beam):
-            own = before[hypothesis.parent]
-            if kept[hypothesis.parent] != i:
-                copy = free.pop()
-                llama_cpp.llama_memory_seq_rm(self._memory, copy, -1, -1)
-                llama_cpp.llama_memory_seq_cp(self._memory, own, copy, -1, -1)
-                own = copy
-            sequences.append(own)
-        return sequences
+    # --- evaluation ---
 
-    def _restore(self, prefix: list[int]) -> None:
-        if self._prefix == prefix and llama_cpp.llama_memory_seq_rm(self._memory, 0, len(prefix), -1):
+    def use(self, adapter: str) -> None:
+        """Evaluate with one of the loaded adapters from now on, or with none (''). Raises KeyError."""
+        if adapter == self.adapter:
             return
-        llama_cpp.llama_memory_clear(self._memory, True)
-        self._prefix = []
-        for start in range(0, len(prefix), CHUNK):
-            self._evaluate(prefix[start : start + CHUNK], start)
-        self._prefix = prefix
+        chosen = [self._adapters[adapter]] if adapter else []
+        pointers = (llama_cpp.llama_adapter_lora_p_ctypes * 1)(*chosen)
+        scales = (ctypes.c_float * 1)(1.0)
+        if llama_cpp.llama_set_adapters_lora(self._context, pointers, len(chosen), scales) != 0:
+            raise RuntimeError(f"llama.cpp refused the adapter {adapter}: {self._log.complaint()}")
+        self.adapter = adapter
 
-    def _evaluate_beam(self, tokens: Sequence[int], sequences: Sequence[int], position: int) -> None:
-        """One token for each of some sequences, all at the same position, logits for every one."""
+    def evaluate(self, rows: Sequence[Row]) -> Logits | None:
+        """The logits of the wanted rows, in their order; None where `abort` ended it, and nothing was kept of it.
+
+        rows: at most CHUNK, the positions of each sequence ascending from the next free one.
+        """
         batch = self._batch
-        batch.n_tokens = len(tokens)
-        for i, (token, sequence) in enumerate(zip(tokens, sequences, strict=True)):
-            batch.token[i] = token
-            batch.pos[i] = position
-            batch.n_seq_id[i] = 1
-            batch.seq_id[i][0] = sequence
-            batch.logits[i] = True
-        self._decode(position)
-
-    def _evaluate(self, tokens: Sequence[int], position: int, *, every: bool = False) -> None:
-        batch, last = self._batch, len(tokens) - 1
-        batch.n_tokens = len(tokens)
-        for i, token in enumerate(tokens):
-            batch.token[i] = token
-            batch.pos[i] = position + i
-            batch.n_seq_id[i] = 1
-            batch.seq_id[i][0] = 0
-            batch.logits[i] = every or i == last
-        self._decode(position)
-
-    def _decode(self, position: int) -> None:
-        code = llama_cpp.llama_decode(self._context, self._batch)
+        batch.n_tokens = len(rows)
+        tokens, positions, sequences, flags = batch.token, batch.pos, batch.seq_id, batch.logits
+        wanted = []
+        for i, (token, position, sequence, want) in enumerate(rows):
+            tokens[i] = token
+            positions[i] = position
+            sequences[i][0] = sequence
+            flags[i] = want
+            if want:
+                wanted.append(i)
+        code = llama_cpp.llama_decode(self._context, batch)
+        if code == ABORTED:
+            return None
         if code != 0:
-            raise RuntimeError(f"llama_decode returned {code} at position {position}: {self._log.complaint()}")
+            raise RuntimeError(f"llama_decode returned {code} for {len(rows)} rows: {self._log.complaint()}")
+        out = np.empty((len(wanted), self.vocabulary_size), np.float32)
+        for place, i in enumerate(wanted):
+            row = llama_cpp.llama_get_logits_ith(self._context, i)
+            out[place] = np.ctypeslib.as_array(row, (self.vocabulary_size,))
+        return out
 
+    def abort(self, wanted: bool) -> None:
+        """End the running call at once, and every later one, until this is taken back."""
+        self._abort[0] = b"\x01" if wanted else b"\x00"
 
-def _best(hypotheses: Sequence[Hypothesis]) -> list[Hypothesis]:
-    """The likeliest, at most a beam of them."""
-    return sorted(hypotheses, key=lambda hypothesis: -hypothesis.logprob)[:BEAM]
+    def copy(self, source: int, target: int) -> None:
+        """Let a sequence hold what another holds: the same keys and values, nothing is computed or moved."""
+        self.remove(target)
+        llama_cpp.llama_memory_seq_cp(self._memory, source, target, -1, -1)
 
+    def remove(self, sequence: int, start: int = 0) -> None:
+        """Forget a sequence from a position on."""
+        llama_cpp.llama_memory_seq_rm(self._memory, sequence, start, -1)
 
-def _log_softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """(n, v) logits to (n, v) natural log-probabilities."""
-    shifted = logits - logits.max(axis=-1, keepdims=True)
-    return cast(npt.NDArray[np.float32], shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
+    def logits(self, tokens: Sequence[int]) -> Logits:
+        """(n, vocabulary) float32 next-token logits after each of n tokens, from an empty memory."""
+        llama_cpp.llama_memory_clear(self._memory, True)
+        out = np.empty((len(tokens), self.vocabulary_size), np.float32)
+        for start in range(0, len(tokens), CHUNK):
+            part = tokens[start : start + CHUNK]
+            found = self.evaluate([(token, start + i, 0, True) for i, token in enumerate(part)])
+            assert found is not None  # noqa: S101  # nobody aborts here
+            out[start : start + len(part)] = found
+        return out
 
+    def close(self) -> None:
+        """Free the context, the adapters and the model."""
+        llama_cpp.llama_batch_free(self._batch)
+        llama_cpp.llama_free(self._context)  # the model frees its adapters
+        llama_cpp.llama_model_free(self._model)
 
-def _sampler(temperature: float, seed: int) -> llama_cpp.llama_sampler_p:
-    chain = llama_cpp.llama_sampler_chain_init(llama_cpp.llama_sampler_chain_default_params())
-    if temperature <= 0:
-        llama_cpp.llama_sampler_chain_add(chain, llama_cpp.llama_sampler_init_greedy())
-        return chain
-    llama_cpp.llama_sampler_chain_add(chain, llama_cpp.llama_sampler_init_top_k(40))
-    llama_cpp.llama_sampler_chain_add(chain, llama_cpp.llama_sampler_init_top_p(0.95, 1))
-    llama_cpp.llama_sampler_chain_add(chain, llama_cpp.llama_sampler_init_temp(temperature))
-    llama_cpp.llama_sampler_chain_add(chain, llama_cpp.llama_sampler_init_dist(seed))
-    return chain
+    def _load_adapter(self, path: Path) -> llama_cpp.llama_adapter_lora_p:
+        adapter = llama_cpp.llama_adapter_lora_init(self._model, str(path).encode())
+        if not adapter:
+            raise LoadError(f"adapter {path}: {self._log.complaint()}")
+        return adapter

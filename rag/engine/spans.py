@@ -71,9 +71,14 @@ class Spans:
         """vocabulary: the bytes of a token to its id; longest: of them, in bytes."""
         self._texts = [_open(text) for text in texts] + [_fixed(text) for text in alternatives]
         self._vocabulary, self._longest = vocabulary, longest
+        self._first = self._beginnings()
 
     def first(self, logprobs: npt.NDArray[np.float32]) -> list[Hypothesis]:
         """Every first token; a space before the first word is allowed, some tokenizers always write one."""
+        return [Hypothesis(places, (float(logprobs[token]),), token, 0) for token, places in self._first]
+
+    def _beginnings(self) -> list[tuple[int, tuple[tuple[int, int, int], ...]]]:
+        """Every first token and where it stands: milliseconds of work that need no model, done when it is made."""
         following: dict[int, list[tuple[int, int, int]]] = {}
         for number, text in enumerate(self._texts):
             for start in text.starts:
@@ -82,7 +87,7 @@ class Spans:
                     for token, size in self._tokens(lead + ahead):
                         following.setdefault(token, []).append((number, start, start + size - len(lead)))
         return [
-            Hypothesis(tuple(places), (float(logprobs[token]),), token, 0)
+            (token, tuple(places))
             for token, places in following.items()
             if all(now > start for _, start, now in places)
         ]

@@ -1,7 +1,7 @@
-"""Keeps the generator process alive and hands it one generation at a time, in order of arrival.
+"""Keeps the generator process alive and hands it requests, as many as it may hold; the process schedules them.
 
-What its death means: an error for the generation that had started, nothing for those that wait (they go to
-the next process), a restart for the service. Knows no chat template; speaks rag.engine.wire.
+What its death means: an error for whoever was told words already, another try in the next process for all others, a
+restart for the service. Knows no chat template; speaks rag.engine.wire.
 """
 
 from __future__ import annotations
@@ -15,13 +15,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
-import rag
+from rag.engine.environment import child_environment
 from rag.engine.wire import Frame, read_frame, write_frame
 from rag.errors import Cancelled, EngineDied, InvalidQuestion, ModelBusy, ModelTimeout, ModelUnavailable
+from rag.service_rate import ServiceRate
 
 LOAD_SECONDS = 120.0
 """Longest wait for a model to load; a 135M model takes a tenth of a second, a 7B one from a slow disk a minute."""
@@ -32,26 +31,35 @@ POLL_SECONDS = 0.02
 MAX_QUICK_DEATHS = 3
 """Processes that may die in a row without finishing a request before the model counts as unusable."""
 
+TRIES = 2
+"""Processes that a request may see die before it is refused: it may be what kills them."""
+
+OBEY_SECONDS = 60.0
+"""Longest wait for a cancelled request to be let go; a process that does not obey hangs, and is ended."""
+
+LAST = frozenset({"finished", "scored", "extracted", "cancelled", "failed"})
+"""Frames after which nothing more is told of a request."""
+
 
 class Child:
     """One generator process and the requests that are with it."""
 
     def __init__(self, load: Frame) -> None:
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("UNDERSTUDY_")}
-        package_root = str(Path(rag.__file__).parent.parent)
-        environment["PYTHONPATH"] = os.pathsep.join([package_root, *filter(None, [environment.get("PYTHONPATH")])])
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the process
         self.process = subprocess.Popen(
             [sys.executable, "-m", "rag.engine.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
-            env=environment,
+            env=child_environment(),
             start_new_session=True,  # Ctrl-C goes to the service, which drains; its end is the child's end of input
         )
         self._lock = threading.Lock()
+        self._writing = threading.Lock()
         self._inboxes: dict[int, queue.SimpleQueue[Frame | None]] = {0: queue.SimpleQueue()}
+        self._leaving: dict[int, float] = {}
         self._dead = False
+        self._words = ""
         self._reader = threading.Thread(target=self._read, name="engine-replies", daemon=True)
         self._reader.start()
         self.send(load)
@@ -74,24 +82,39 @@ class Child:
         with self._lock:
             self._inboxes.pop(number, None)
 
+    def give_up(self, number: int) -> None:
+        """Cancel a request without waiting for it; a process that does not let go of an earlier one is ended."""
+        now = time.monotonic()
+        with self._lock:
+            self._inboxes.pop(number, None)
+            self._leaving[number] = now
+            hangs = now - min(self._leaving.values()) > OBEY_SECONDS
+        self.send({"id": number, "type": "cancel"})
+        if hangs:
+            self.process.kill()
+
     def send(self, frame: Frame) -> None:
         """Send a request; a dead process is told of by its inbox."""
-        with self._lock, contextlib.suppress(OSError, ValueError):
+        # A lock of its own: a process that is busy replying reads no more, and its replies need the other one.
+        with self._writing, contextlib.suppress(OSError, ValueError):
             assert self.process.stdin is not None  # noqa: S101  # given PIPE above
             write_frame(self.process.stdin, frame)  # type: ignore[arg-type]  # IO[bytes] is a BinaryIO here
 
     def last_words(self) -> str:
         """The end of what the process wrote to standard error, and how it ended."""
+        if self._errors.closed:
+            return self._words
         code = self.process.poll()
         self._errors.seek(0, os.SEEK_END)
         self._errors.seek(max(0, self._errors.tell() - 2000))
         lines = [line for line in self._errors.read().decode("utf-8", "replace").splitlines() if line.strip()]
         how = f"signal {-code}" if code is not None and code < 0 else f"exit status {code}"
-        return f"{how}; {lines[-1].strip()}" if lines else how
+        self._words = f"{how}; {lines[-1].strip()}" if lines else how
+        return self._words
 
     def stop(self) -> None:
         """End the process and wait for it."""
-        with self._lock, contextlib.suppress(OSError):
+        with self._writing, contextlib.suppress(OSError):
             if self.process.stdin is not None:
                 self.process.stdin.close()
         try:
@@ -101,6 +124,7 @@ class Child:
             self.process.wait()
         if self._reader is not threading.current_thread():
             self._reader.join()
+        self.last_words()
         if self.process.stdout is not None:
             self.process.stdout.close()
         self._errors.close()
@@ -111,6 +135,8 @@ class Child:
             while (frame := read_frame(self.process.stdout)) is not None:  # type: ignore[arg-type]  # as above
                 with self._lock:
                     box = self._inboxes.get(frame["id"])
+                    if frame["type"] in LAST:
+                        self._leaving.pop(frame["id"], None)
                 if box is not None:
                     box.put(frame)
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -126,20 +152,20 @@ class Supervisor:
     """A generator process that is there when it is needed. Thread-safe."""
 
     def __init__(self, load: Frame, *, max_waiting: int) -> None:
-        """load: the fields of the wire's `load` frame; max_waiting: generations that may wait for their turn.
+        """load: the fields of the wire's `load` frame; max_waiting: requests that may wait beside those worked on.
 
         The process starts at once, in the background; `wait_ready` or the first request waits for it.
         """
         self._load = {**load, "id": 0, "type": "load"}
-        self._max_waiting = max_waiting
+        self._room = max_waiting + load.get("parallel", 1)
         self._numbers = itertools.count(1)
-        self._turns: deque[object] = deque()
-        self._changed = threading.Condition()
+        self._inside = 0
+        self._rate = ServiceRate(1.0)
+        self._counting = threading.Lock()
         self._child_lock = threading.Lock()
         self._child: Child | None = None
         self._ready: Frame | None = None
         self._quick_deaths = 0
-        self._service_seconds = 1.0
         self._closed = False
         self.restarts = 0
         self._spawn()
@@ -213,9 +239,7 @@ class Supervisor:
 
     def close(self) -> None:
         """Stop the process; requests that wait get Cancelled."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
+        self._closed = True
         with self._child_lock:
             if self._child is not None:
                 self._child.stop()
@@ -263,41 +287,48 @@ class Supervisor:
         (frame,) = self._work({**request, "type": "extract"}, timeout, cancelled or _never)
         return frame
 
+    def statistics(self) -> dict[str, int]:
+        """Counters and gauges of the process; empty while there is none. Never waits for a model to load."""
+        child = self._child
+        if child is None or not child.alive or self._ready is None:
+            return {}
+        number = next(self._numbers)
+        box = child.inbox(number)
+        child.send({"id": number, "type": "statistics"})
+        try:
+            frame = box.get(timeout=1.0)
+        except queue.Empty:
+            frame = None
+        child.forget(number)
+        return dict(frame["counts"]) if frame is not None else {}
+
     def _work(self, request: Frame, timeout: float, cancelled: Callable[[], bool]) -> Iterator[Frame]:
         deadline = time.monotonic() + timeout
-        with self._turn(deadline, cancelled):
-            self._check(deadline, cancelled)
-            begun = time.monotonic()
-            yield from self._run(request, deadline, cancelled)
-            self._quick_deaths = 0
-            self._service_seconds += 0.2 * (time.monotonic() - begun - self._service_seconds)
-
-    @contextlib.contextmanager
-    def _turn(self, deadline: float, cancelled: Callable[[], bool]) -> Iterator[None]:
-        ticket = object()
-        with self._changed:
-            if len(self._turns) > self._max_waiting:
-                wait = max(1.0, self._service_seconds * len(self._turns))
-                raise ModelBusy(f"{len(self._turns)} requests wait for the model already", retry_after=wait)
-            self._turns.append(ticket)
+        with self._counting:
+            if self._inside >= self._room:
+                wait = max(1.0, self._rate.wait(self._inside))
+                raise ModelBusy(f"{self._inside} requests are with the model already", retry_after=wait)
+            self._inside += 1
+            self._rate.begin()
+        finished = False
         try:
-            with self._changed:
-                while self._turns[0] is not ticket:
-                    self._changed.wait(POLL_SECONDS)
-                    self._check(deadline, cancelled)
-            yield
+            self._check(deadline, cancelled)
+            yield from self._run(request, deadline, cancelled)
+            finished = True
+            self._quick_deaths = 0
         finally:
-            with self._changed:
-                self._turns.remove(ticket)
-                self._changed.notify_all()
+            with self._counting:
+                self._inside -= 1
+                self._rate.end(finished=finished)
 
     def _run(self, request: Frame, deadline: float, cancelled: Callable[[], bool]) -> Iterator[Frame]:
-        for _ in range(MAX_QUICK_DEATHS):
+        words = ""
+        for _ in range(TRIES):
             with self._child_lock:
                 child, _ready = self._ready_child(min(deadline, time.monotonic() + LOAD_SECONDS))
             number = next(self._numbers)
             box = child.inbox(number)
-            started = finished = False
+            told = over = False
             try:
                 child.send({**request, "id": number})
                 while True:
@@ -307,45 +338,39 @@ class Supervisor:
                         self._check(deadline, cancelled)
                         continue
                     if frame is None:
-                        finished = True
+                        over = True
                         break
-                    started = True
                     match frame["type"]:
                         case "piece":
+                            told = True
                             yield frame
                             self._check(deadline, cancelled)
                         case "finished" | "scored" | "extracted":
-                            finished = True
+                            over = True
                             yield frame
                             return
                         case "failed":
-                            finished = True
+                            over = True
                             raise InvalidQuestion(f"{frame['message']}: ask something shorter")
             finally:
-                if not finished:
-                    self._abandon(child, number, box)
-                child.forget(number)
-            if started:
-                with self._child_lock:
-                    if self._child is child and not self._closed:
-                        words = child.last_words()
-                        self._bury(child)
-                        self._spawn()
-                        self.restarts += 1
-                        raise EngineDied(f"the generator process died during this answer ({words}); ask again")
-                raise EngineDied("the generator process died during this answer; ask again")
-        raise EngineDied("the generator process died before it could begin; ask again")
+                if over:
+                    child.forget(number)
+                else:
+                    child.give_up(number)
+            words = self._restart(child)
+            if told:
+                raise EngineDied(f"the generator process died during this answer ({words}); ask again")
+        raise EngineDied(f"the generator process died twice while it held this request ({words}); ask something else")
 
-    def _abandon(self, child: Child, number: int, box: queue.SimpleQueue[Frame | None]) -> None:
-        """Cancel a generation and wait until the process is free; one that does not obey is ended."""
-        child.send({"id": number, "type": "cancel"})
-        limit = time.monotonic() + 10
-        with contextlib.suppress(queue.Empty):
-            while (left := limit - time.monotonic()) > 0:
-                frame = box.get(timeout=left)
-                if frame is None or frame["type"] in ("cancelled", "finished", "scored", "extracted", "failed"):
-                    return
-        child.process.kill()
+    def _restart(self, child: Child) -> str:
+        """Replace a dead process, unless another request did; how it ended."""
+        with self._child_lock:
+            words = child.last_words()
+            if self._child is child and not self._closed:
+                self._bury(child)
+                self._spawn()
+                self.restarts += 1
+        return words
 
     def _check(self, deadline: float, cancelled: Callable[[], bool]) -> None:
         if self._closed or cancelled():

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import ctypes
 import json
-import os
 import platform
 import subprocess
 import sys
@@ -24,8 +23,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field, ValidationError
 
-import rag
 from rag.catalog import storage_error, write_atomically
+from rag.engine.environment import child_environment
 from rag.errors import ModelUnavailable
 from rag.types import Value
 
@@ -138,12 +137,11 @@ def fingerprint_of_machine(threads: int) -> str:
 
 
 def _child(*arguments: str) -> str:
-    environment = {**os.environ, "PYTHONPATH": str(Path(rag.__file__).parent.parent)}
     done = subprocess.run(
         [sys.executable, "-m", "rag.engine.weights", *arguments],
         capture_output=True,
         text=True,
-        env=environment,
+        env=child_environment(),
         check=False,
     )
     if done.returncode != 0:
@@ -220,13 +218,18 @@ def measure(source: Path, cache: Path, threads: int) -> list[Trial]:
 
 def _time(model: Llama, tokens: list[int]) -> tuple[float, float]:
     """Seconds of the prompt and of `ANSWER_TOKENS` further tokens."""
+    from rag.engine.llama import CHUNK
+
+    model.remove(0)
     begin = time.perf_counter()
-    stream = model.generate([], tokens, max_tokens=ANSWER_TOKENS, temperature=0, seed=0, stopped=lambda: False)
-    next(stream, None)
+    for start in range(0, len(tokens), CHUNK):
+        part = tokens[start : start + CHUNK]
+        logits = model.evaluate([(token, start + i, 0, i == len(part) - 1) for i, token in enumerate(part)])
     first = time.perf_counter()
-    count = 1 + sum(1 for _ in stream)
-    seconds = time.perf_counter() - first
-    return first - begin, seconds * ANSWER_TOKENS / max(1, count - 1)
+    for position in range(len(tokens), len(tokens) + ANSWER_TOKENS):
+        assert logits is not None  # noqa: S101  # nobody aborts here
+        logits = model.evaluate([(int(logits[0].argmax()), position, 0, True)])
+    return first - begin, time.perf_counter() - first
 
 
 def _log_softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -1,24 +1,28 @@
 """The generator's own process: reads requests from standard input, writes replies to a private descriptor.
 
-llama.cpp aborts take their process with them; this one holds nothing that cannot be started again. One
-generation at a time; counting tokens and cancelling are answered while one runs. Ends when its input ends.
-Run by rag.engine.supervisor as `python -m rag.engine.worker`; imports llama.cpp and numpy, nothing heavier.
+llama.cpp aborts take their process with them; this one holds nothing that cannot be started again. Requests become jobs
+of the scheduler, which owns the model; counting, cancelling and statistics are answered beside it. Ends when its input
+ends. Run by rag.engine.supervisor as `python -m rag.engine.worker`; imports llama.cpp and numpy, nothing heavier.
 """
 
 from __future__ import annotations
 
-import codecs
-import functools
 import os
-import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from rag.engine.llama import BEAM, Llama, LoadError
+from rag.engine import tasks
+from rag.engine.llama import Llama, LoadError
+from rag.engine.scheduler import PREFIX_SEQUENCES, Job, Scheduler
+from rag.engine.spans import Spans
+from rag.engine.tasks import BEAM
 from rag.engine.wire import Frame, read_frame, write_frame
-from rag.stop_text import StopText
+
+
+class TooLong(Exception):
+    """A request that does not fit; the message says what it takes and what there is."""
 
 
 class Replies:
@@ -42,104 +46,135 @@ def prompt_tokens(model: Llama, segments: list[list[object]]) -> list[int]:
     return [token for text, special in segments for token in model.tokenize(str(text), special=bool(special))]
 
 
-def generate(model: Llama, frame: Frame, replies: Replies, cancelled: Callable[[], bool]) -> None:
-    """Run one generation and send its pieces."""
-    number = frame["id"]
-    prefix = model.bos() + prompt_tokens(model, frame["prefix"])
-    rest = prompt_tokens(model, frame["rest"])
-    total = len(prefix) + len(rest)
-    room = model.context_tokens - total
-    if room < 1 or not rest:
-        reason = f"the prompt has {total} tokens, the context holds {model.context_tokens}, the answer included"
-        replies.send({"id": number, "type": "failed", "code": "too_long", "message": reason})
-        return
-    limit = min(frame["max_tokens"], room)
-    cached = model.cached(prefix)
-    replies.send({"id": number, "type": "started"})
-    decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    stop = StopText(frame["stop"])
-    count = 0
-    tokens = model.generate(
-        prefix, rest, max_tokens=limit, temperature=frame["temperature"], seed=frame["seed"], stopped=cancelled
-    )
-    for token in tokens:
-        count += 1
-        text = stop.feed(decoder.decode(model.piece(token)))
-        if text:
-            replies.send({"id": number, "type": "piece", "text": text})
-        if stop.found:
-            break
-    tokens.close()  # type: ignore[attr-defined]  # a generator: frees its sampler now
-    if cancelled():
-        replies.send({"id": number, "type": "cancelled"})
-        return
-    tail = "" if stop.found else stop.feed(decoder.decode(b"", final=True)) + stop.rest()
-    replies.send(
-        {
-            "id": number,
-            "type": "finished",
-            "text": tail,
-            "finish": "length" if count >= limit and not stop.found else "stop",
-            "prompt_tokens": total,
-            "cached_tokens": cached,
-            "completion_tokens": count,
-        }
-    )
+class Jobs:
+    """Frames to jobs: tokenized, measured, with where their results go."""
+
+    def __init__(self, model: Llama, replies: Replies, *, capacity: int) -> None:
+        """capacity: positions that the memory has for all requests together."""
+        self._model, self._replies, self._capacity = model, replies, capacity
+
+    def make(self, frame: Frame) -> Job:
+        """The job of a `generate`, `score` or `extract` frame. Raises TooLong."""
+        prefix = self._model.bos() + prompt_tokens(self._model, frame["prefix"])
+        rest = prompt_tokens(self._model, frame["rest"])
+        total = len(prefix) + len(rest)
+        if not rest:
+            raise TooLong("the prompt is empty")
+        kind = {"generate": self._generate, "score": self._score, "extract": self._extract}[frame["type"]]
+        cached = 0
+
+        def send(reply: Frame) -> None:
+            counts = {} if reply["type"] == "piece" else {"prompt_tokens": total, "cached_tokens": cached}
+            self._replies.send({"id": frame["id"], **reply, **counts})
+
+        def admitted(known: int) -> None:
+            nonlocal cached
+            cached = known
+            self._replies.send({"id": frame["id"], "type": "started"})
+
+        sequences, cells, start = kind(frame, rest, total, send)
+        return Job(
+            number=frame["id"],
+            adapter=frame.get("adapter", ""),
+            prefix=tuple(prefix),
+            sequences=sequences,
+            cells=cells,
+            start=start,
+            admitted=admitted,
+            cancelled=lambda: self._replies.send({"id": frame["id"], "type": "cancelled"}),
+        )
+
+    def _generate(self, frame: Frame, rest: list[int], total: int, send: tasks.Tell) -> Plan:
+        room = self._model.context_tokens - total
+        if room < 1:
+            raise TooLong(
+                f"the prompt has {total} tokens, the context holds {self._model.context_tokens}, the answer included"
+            )
+        limit = min(frame["max_tokens"], room)
+
+        def start(sequences: Sequence[int], position: int) -> tasks.Task:
+            return tasks.generate(
+                self._model,
+                sequences[0],
+                position,
+                rest,
+                max_tokens=limit,
+                temperature=frame["temperature"],
+                seed=frame["seed"],
+                stop=frame["stop"],
+                tell=send,
+            )
+
+        return 1, total + limit, start
+
+    def _score(self, frame: Frame, rest: list[int], total: int, send: tasks.Tell) -> Plan:
+        continuations = [self._model.tokenize(text, special=False) for text in frame["continuations"]]
+        longest = max(map(len, continuations))
+        beside = min(BEAM, len(continuations), max(1, (self._capacity - total) // longest))
+        if total + longest > self._model.context_tokens:
+            size = self._model.context_tokens
+            raise TooLong(f"the prompt has {total} tokens and the longest option {longest}, the context {size}")
+
+        def start(sequences: Sequence[int], position: int) -> tasks.Task:
+            return tasks.score(self._model, sequences, position, rest, continuations, tell=send)
+
+        return 1 + beside, total + beside * longest, start
+
+    def _extract(self, frame: Frame, rest: list[int], total: int, send: tasks.Tell) -> Plan:
+        room = min(self._model.context_tokens - total, (self._capacity - total) // BEAM)
+        if room < 1:
+            size = self._model.context_tokens
+            raise TooLong(f"the prompt has {total} tokens, the context holds {size}, {BEAM} answers included")
+        limit = min(frame["max_tokens"], room)
+        spans = Spans(frame["texts"], frame["alternatives"], self._model.vocabulary, self._model.longest_piece)
+
+        def start(sequences: Sequence[int], position: int) -> tasks.Task:
+            return tasks.extract(self._model, sequences, position, rest, spans, max_tokens=limit, tell=send)
+
+        return 1 + BEAM, total + BEAM * limit, start
 
 
-def score(model: Llama, frame: Frame, replies: Replies, cancelled: Callable[[], bool]) -> None:
-    """Score every continuation of one prompt and send the log-probabilities of their tokens."""
-    number = frame["id"]
-    prefix = model.bos() + prompt_tokens(model, frame["prefix"])
-    rest = prompt_tokens(model, frame["rest"])
-    continuations = [model.tokenize(text, special=False) for text in frame["continuations"]]
-    total = len(prefix) + len(rest)
-    longest = max(map(len, continuations))
-    if total + longest > model.context_tokens or not rest:
-        reason = f"the prompt has {total} tokens and the longest option {longest}, the context {model.context_tokens}"
-        replies.send({"id": number, "type": "failed", "code": "too_long", "message": reason})
-        return
-    cached = model.cached(prefix)
-    replies.send({"id": number, "type": "started"})
-    found = model.likelihoods(prefix, rest, continuations, stopped=cancelled)
-    if found is None:
-        replies.send({"id": number, "type": "cancelled"})
-        return
-    replies.send({"id": number, "type": "scored", "logprobs": found, "prompt_tokens": total, "cached_tokens": cached})
+Plan = tuple[int, int, Callable[[Sequence[int], int], tasks.Task]]
+"""Sequences and positions that a job needs, and its task."""
 
 
-def extract(model: Llama, frame: Frame, replies: Replies, cancelled: Callable[[], bool]) -> None:
-    """Find the likeliest answers within some texts and send where they stand."""
-    number = frame["id"]
-    prefix = model.bos() + prompt_tokens(model, frame["prefix"])
-    rest = prompt_tokens(model, frame["rest"])
-    total = len(prefix) + len(rest)
-    limit = min(frame["max_tokens"], (model.context_tokens - total) // BEAM)
-    if limit < 1 or not rest:
-        reason = f"the prompt has {total} tokens, the context holds {model.context_tokens}, {BEAM} answers included"
-        replies.send({"id": number, "type": "failed", "code": "too_long", "message": reason})
-        return
-    cached = model.cached(prefix)
-    replies.send({"id": number, "type": "started"})
-    found = model.extract(prefix, rest, frame["texts"], frame["alternatives"], max_tokens=limit, stopped=cancelled)
-    if found is None:
-        replies.send({"id": number, "type": "cancelled"})
-        return
-    spans = [{"places": answer.places, "logprobs": answer.logprobs} for answer in found]
-    replies.send({"id": number, "type": "extracted", "spans": spans, "prompt_tokens": total, "cached_tokens": cached})
+def serve(model: Llama, requests: BinaryIO, replies: Replies, *, parallel: int) -> None:
+    """Answer frames until the input ends, which ends the process."""
+    scheduler = Scheduler(model, parallel=parallel)
+    jobs = Jobs(model, replies, capacity=scheduler.capacity)
 
+    def listen() -> None:
+        while (frame := read_frame(requests)) is not None:
+            match frame["type"]:
+                case "generate" | "score" | "extract":
+                    try:
+                        scheduler.submit(jobs.make(frame))
+                    except TooLong as error:
+                        reply = {"id": frame["id"], "type": "failed", "code": "too_long", "message": str(error)}
+                        replies.send(reply)
+                case "cancel":
+                    scheduler.cancel(frame["id"])
+                case "count":
+                    counts = [len(prompt_tokens(model, segments)) for segments in frame["texts"]]
+                    replies.send({"id": frame["id"], "type": "counted", "counts": counts, "bos": len(model.bos())})
+                case "statistics":
+                    replies.send({"id": frame["id"], "type": "statistics", "counts": scheduler.counts()})
+        os._exit(0)
 
-RUN = {"generate": generate, "score": score, "extract": extract}
+    replies.send({"id": 0, "type": "ready", "context_tokens": model.context_tokens, "device": model.device})
+    threading.Thread(target=listen, name="requests", daemon=True).start()
+    scheduler.run()
 
 
 def main() -> None:
-    """Load as the first frame says, then serve until the input ends."""
+    """Load as the first frame says, then serve."""
     requests = os.fdopen(os.dup(0), "rb")
     replies = Replies(os.fdopen(os.dup(1), "wb"))
     os.dup2(2, 1)  # whatever a library prints must not look like a frame
     load = read_frame(requests)
     if load is None:
         return
+    parallel = load.get("parallel", 1)
     try:
         model = Llama(
             Path(load["path"]),
@@ -147,32 +182,13 @@ def main() -> None:
             threads=load["threads"],
             gpu_layers=load["gpu_layers"],
             adapters={name: Path(path) for name, path in load.get("adapters", {}).items()},
+            sequences=parallel * (1 + BEAM) + PREFIX_SEQUENCES,
+            memory_tokens=max(load.get("memory_tokens", 0), 2 * load["context_tokens"]),
         )
     except LoadError as error:
         replies.send({"id": 0, "type": "failed", "code": "load", "message": str(error)})
         return
-    work: queue.SimpleQueue[Frame] = queue.SimpleQueue()
-    cancelled: set[int] = set()
-
-    def listen() -> None:
-        while (frame := read_frame(requests)) is not None:
-            match frame["type"]:
-                case "generate" | "score" | "extract":
-                    work.put(frame)
-                case "cancel":
-                    cancelled.add(frame["id"])
-                case "count":
-                    counts = [len(prompt_tokens(model, segments)) for segments in frame["texts"]]
-                    replies.send({"id": frame["id"], "type": "counted", "counts": counts, "bos": len(model.bos())})
-        os._exit(0)
-
-    replies.send({"id": 0, "type": "ready", "context_tokens": model.context_tokens, "device": model.device})
-    threading.Thread(target=listen, name="requests", daemon=True).start()
-    while True:
-        frame = work.get()
-        model.use(frame.get("adapter", ""))
-        RUN[frame["type"]](model, frame, replies, functools.partial(cancelled.__contains__, frame["id"]))
-        cancelled.discard(frame["id"])
+    serve(model, requests, replies, parallel=parallel)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import pytest
 from rag.adapters.embedding import DEFAULT, open_embedder
 from rag.errors import ModelUnavailable
 from rag.protocols import Embedder
+from rag.vector_memory import RememberingEmbedder
 from tests.fakes.embedder import HashedWords
 
 
@@ -25,10 +26,12 @@ def real(backend: str, cache: Path) -> Embedder:
     )
 
 
-@pytest.fixture(scope="module", params=["fake", "openvino", "torch"])
+@pytest.fixture(scope="module", params=["fake", "remembering", "openvino", "torch"])
 def embedder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Embedder:
     if request.param == "fake":
         return HashedWords()
+    if request.param == "remembering":
+        return RememberingEmbedder(HashedWords(), most=4)
     return real(request.param, tmp_path_factory.getbasetemp() / "models")
 
 
@@ -73,6 +76,14 @@ def test_concurrent_calls_give_what_single_ones_give(embedder: Embedder) -> None
     assert min(found) > 0.9999
 
 
+def test_tokens_are_counted_as_far_as_they_are_read(embedder: Embedder) -> None:
+    counts = embedder.count_tokens(["pump", "the pump leaks", "", "valve " * 4000, "valve " * 8000])
+    assert counts[0] < counts[1]
+    assert counts[2] > 0  # the model's own marks
+    assert 100 < counts[3] == counts[4] < 4000
+    assert embedder.count_tokens([]) == []
+
+
 def test_both_backends_give_the_same_vectors_and_fingerprint(tmp_path_factory: pytest.TempPathFactory) -> None:
     cache = tmp_path_factory.getbasetemp() / "models"
     torch, openvino = real("torch", cache), real("openvino", cache)
@@ -80,6 +91,7 @@ def test_both_backends_give_the_same_vectors_and_fingerprint(tmp_path_factory: p
     cosines = (torch.embed(texts) * openvino.embed(texts)).sum(axis=1)
     assert cosines.min() >= 0.9999
     assert torch.fingerprint == openvino.fingerprint
+    assert torch.count_tokens(texts) == openvino.count_tokens(texts)
 
 
 def test_a_closed_embedder_says_so() -> None:

@@ -192,6 +192,15 @@ def test_another_dimension_is_refused(tmp_path: Path) -> None:
         QdrantIndex(client, domain="d", generation="g000001", dimensions=32, fields={}, create=False)
 
 
+def test_vectors_come_back_as_they_were_written_and_none_for_an_unknown_id(index: Index) -> None:
+    chunks = [chunk(number) for number in range(3)]
+    index.upsert(chunks)
+    unknown = point_id("plant", "nowhere", 0, 1, sha256_text(""))
+    held = index.vectors([chunks[2].id, unknown, chunks[0].id])
+    assert set(held) == {chunks[0].id, chunks[2].id}
+    np.testing.assert_allclose(held[chunks[2].id], chunks[2].vector, atol=1e-6)
+
+
 def test_a_missing_index_is_told(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="ingest it again"):
         EdgeIndex(tmp_path / "shard", dimensions=64, fields={}, create=False)
@@ -201,9 +210,26 @@ def test_a_missing_index_is_told(tmp_path: Path) -> None:
 
 def test_the_alias_of_a_domain_points_to_its_collection() -> None:
     client = QdrantClient(":memory:")
-    QdrantIndex(client, domain="d", generation="g000001", dimensions=64, fields={}, create=True)
-    (alias,) = client.get_aliases().aliases
-    assert (alias.alias_name, alias.collection_name) == ("understudy_d", "understudy_d_g000001")
+    for name in ("g000001", "g000002"):
+        index = QdrantIndex(client, domain="d", generation=name, dimensions=64, fields={}, create=True)
+        index.publish()
+        (alias,) = client.get_aliases().aliases
+        assert (alias.alias_name, alias.collection_name) == ("understudy_d", f"understudy_d_{name}")
+
+
+def test_a_collection_is_filled_from_another_to_the_same_results() -> None:
+    client = QdrantClient(":memory:")
+    old, new = (
+        QdrantIndex(client, domain="d", generation=name, dimensions=64, fields=FIELDS, create=True)
+        for name in ("g000001", "g000002")
+    )
+    old.upsert([chunk(number) for number in range(600)])
+    new.fill_from(old)
+    old.delete_documents(["unit-1.md"])
+    assert (old.count(), new.count()) == (598, 600)
+    vector = EMBEDDER.embed(["Unit 3"])[0]
+    found = new.search(vector=vector, text="unit 3 north", limit=5, filter=Filter(documents=("unit-1.md",)))
+    assert [passage.title for passage in found] == ["Unit 3", "Unit 2"]
 
 
 def test_a_server_that_is_not_there_is_told() -> None:

@@ -272,3 +272,15 @@ def test_closing_twice_is_once(tmp_path: Path) -> None:
     for each in models:
         each.close()
         each.close()
+
+
+def test_statistics_count_what_was_asked_or_are_not_there(model: LanguageModel) -> None:
+    before = model.statistics()
+    list(model.generate(prompt()))
+    after = model.statistics()
+    if before is None:
+        assert after is None
+        return
+    assert after is not None
+    assert after.prefix_hits + after.prefix_misses == before.prefix_hits + before.prefix_misses + 1
+    assert after.running == after.waiting == 0

@@ -34,5 +34,8 @@ class HashedWords:
                 out[row, int(hashlib.sha256(word.encode("utf-8", "replace")).hexdigest(), 16) % self.dimensions] += 1
         return out / np.linalg.norm(out, axis=1, keepdims=True) if len(texts) else out
 
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        return [min(256, len(words(text)) + 2) for text in texts]
+
     def close(self) -> None:
         self._closed = True

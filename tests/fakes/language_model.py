@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from rag.errors import Cancelled, InvalidQuestion, ModelTimeout
-from rag.types import Likelihood, Message, ModelCard, Piece, Place, Prompt, Span
+from rag.types import EngineStatistics, Likelihood, Message, ModelCard, Piece, Place, Prompt, Span
 
 TOKEN = re.compile(r"\s*(?:\w+|[^\w\s])|\s+$")
 """A word or a sign with the white space before it."""
@@ -153,6 +153,9 @@ class FakeLanguageModel:
             logprob = -0.5 if answer == said else -9.0
             found.append(Span(places=(place,), logprob=logprob, tokens=len(TOKEN.findall(answer)) + 1))
         return sorted(found, key=lambda span: -span.logprob)
+
+    def statistics(self) -> EngineStatistics | None:
+        return EngineStatistics(prefix_misses=len(self.prompts))
 
     def close(self) -> None:
         self.closed = True

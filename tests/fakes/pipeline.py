@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 
+from rag.documents import DocumentSummary
 from rag.errors import Cancelled, EngineDied, InvalidQuestion, UnknownDomain
+from rag.protocols import Vectors
 from rag.types import (
     Answer,
     Citation,
     CitationEvent,
+    Document,
     DomainInfo,
     DoneEvent,
+    EngineStatistics,
     Event,
     FieldType,
     Health,
+    ModelCard,
     Passage,
     Question,
     RetrievalEvent,
@@ -30,6 +35,7 @@ from rag.types import (
     VerdictEvent,
     sha256_text,
 )
+from tests.fakes.embedder import HashedWords
 
 TEXT = "The pump of line 4 is greased every 200 hours. Its filter is changed each Monday."
 QUOTE = "The pump of line 4 is greased every 200 hours."
@@ -42,10 +48,12 @@ class FakePipeline:
     def __init__(self, *, pace: float = 0.02, tokens: int = 200) -> None:
         self.pace = pace
         self.tokens = tokens
+        self.stored = {"pumps.md": document("pumps.md", "Pumps", TEXT)}
         self.started: list[str] = []
         self.finished: list[str] = []
         self.cancelled = threading.Event()
         self.closed = threading.Event()
+        self.embedder = HashedWords()
 
     def stream(self, question: Question, *, cancelled: Callable[[], bool] | None = None) -> Iterator[Event]:
         self.started.append(question.text)
@@ -53,7 +61,7 @@ class FakePipeline:
         if "early" in question.text:
             raise EngineDied("the engine ended while it read this question: ask again")
         if "broken" in question.text:
-            raise ZeroDivisionError("the secret internals")
+            raise ZeroDivisionError(f"the secret internals of {question.text}")
         yield RetrievalEvent(standalone_question=question.text, passages=(passage(),))
         if "late" in question.text:
             raise EngineDied("the engine ended while it worked on this question: ask again")
@@ -74,11 +82,20 @@ class FakePipeline:
         self.finished.append(question.text)
         yield DoneEvent(answer=answer(question.text, citations, reason))
 
+    @property
+    def embedder_name(self) -> str:
+        return self.embedder.name
+
+    def embed(self, texts: Sequence[str]) -> tuple[Vectors, int]:
+        return self.embedder.embed(texts), sum(self.embedder.count_tokens(texts))
+
     def passages(self, question: Question, *, mode: RetrievalMode | None = None) -> list[Passage]:
         self._check(question)
         return [passage()]
 
-    def domains(self) -> list[DomainInfo]:
+    def domains(self, *, among: Collection[str] | None = None) -> list[DomainInfo]:
+        if among is not None and "plant" not in among:
+            return []
         return [
             DomainInfo(
                 name="plant",
@@ -94,8 +111,33 @@ class FakePipeline:
             )
         ]
 
+    def generation(self, domain: str) -> str:
+        self._check(Question(text="x", domain=domain))
+        return "g1"
+
+    def documents(self, domain: str, *, after: str = "", limit: int) -> list[DocumentSummary]:
+        found = sorted(self._held(domain).values(), key=lambda document: document.id)
+        return [
+            DocumentSummary(
+                id=each.id, title=each.title, characters=len(each.text), chunks=1, text_sha256=each.text_sha256,
+                file_sha256=each.file_sha256, source=each.source, recipe="fake", metadata=each.metadata,
+            )
+            for each in found
+            if each.id > after
+        ][:limit]  # fmt: skip
+
+    def document(self, domain: str, document_id: str) -> Document | None:
+        return self._held(domain).get(document_id)
+
     def health(self) -> Health:
         return Health(ready=True, checks={"model": "ok", "index": "ok", "compatible": "ok"})
+
+    @property
+    def card(self) -> ModelCard:
+        return ModelCard(name="fake", fingerprint="fake-1", context_tokens=512, device="cpu", weights_format="F32")
+
+    def statistics(self) -> EngineStatistics | None:
+        return EngineStatistics(running=len(self.started) - len(self.finished), generated_tokens=3 * len(self.finished))
 
     def close(self) -> None:
         self.closed.set()
@@ -103,8 +145,17 @@ class FakePipeline:
     def _check(self, question: Question) -> None:
         if not question.text.strip():
             raise InvalidQuestion("the question is empty")
-        if question.domain != "plant":
-            raise UnknownDomain(f"no domain {question.domain!r} is stored; stored: plant")
+        self._held(question.domain)
+
+    def _held(self, domain: str) -> dict[str, Document]:
+        """The documents of a domain, by id."""
+        if domain != "plant":
+            raise UnknownDomain.named(domain)
+        return self.stored
+
+
+def document(id: str, title: str, text: str) -> Document:
+    return Document(id=id, title=title, text=text, file_sha256="0" * 64, source=id)
 
 
 def passage() -> Passage:

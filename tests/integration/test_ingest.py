@@ -154,7 +154,7 @@ def test_declared_fields_filter_by_their_type(tmp_path: Path) -> None:
     assert summary.new == 2
     assert ["'price' is 'none'" in bad.reason for bad in summary.unreadable] == [True]
     with opened(tmp_path / "data", HashedWords()) as target:
-        assert target.generation.manifest.fields == {"price": FieldType.INTEGER}
+        assert target.manifest.fields == {"price": FieldType.INTEGER}
         assert target.index.count(Filter(conditions=(Condition(field="price", gte=50),))) == 1
 
 
@@ -167,7 +167,8 @@ def test_another_embedder_is_refused_with_the_way_out(tmp_path: Path) -> None:
         pass
 
 
-def test_a_domain_that_is_open_elsewhere_is_locked(tmp_path: Path) -> None:
+def test_a_domain_has_one_writer_at_a_time(tmp_path: Path) -> None:
     source = suite(tmp_path / "s", ROWS)
-    with opened(tmp_path / "data", HashedWords()), pytest.raises(IndexLocked, match="another process holds"):
+    with opened(tmp_path / "data", HashedWords()), pytest.raises(IndexLocked, match="changes domain 'plant' now: wait"):
         ingest(tmp_path / "data", source)
+    assert ingest(tmp_path / "data", source).new == 3

@@ -81,12 +81,18 @@ def test_after_a_kill_the_next_run_leaves_index_and_documents_in_agreement(tmp_p
 
 def test_a_document_left_pending_is_written_again_from_its_stored_text(tmp_path: Path) -> None:
     source = write(tmp_path, 1, count=2) / "1"
+    corpus = open_corpus(source)
     target = opened(tmp_path / "data")
-    apply(open_corpus(source), target)
+    apply(corpus, target)
+    target.begin(f"{corpus.identity()}/False")
+    target.change()
     ids = [chunk.id for chunk in target.store.chunks("d1")]
     target.store.begin([("d1", ids), ("never stored", [])])
     target.index.delete_chunks(ids)
     assert len(verify(target)) == 4  # two pending, the count, and the document's own count
+    target.close()
+    target = opened(tmp_path / "data")
+    assert verify(target) == []  # readers never saw it
     summary = apply(open_corpus(source), target)
     assert (summary.repaired, summary.unchanged) == (2, 2)
     assert verify(target) == []
@@ -125,6 +131,8 @@ def test_verify_tells_a_chunk_outside_its_text(tmp_path: Path) -> None:
     source = write(tmp_path, 1, count=1) / "1"
     target = opened(tmp_path / "data")
     apply(open_corpus(source), target)
+    target.begin()
+    target.change()
     document = target.store.get("d0")
     assert document is not None
     [*others, last] = target.store.chunks("d0")

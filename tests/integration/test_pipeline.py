@@ -11,8 +11,9 @@ import pytest
 
 from rag.calibration import Calibration, Fit
 from rag.catalog import Catalog
+from rag.documents import DocumentStore
 from rag.errors import IncompatibleIndex, InvalidQuestion, UnknownDomain
-from rag.pipeline import ABSTAINED, UNSURE, Pipeline, reranked
+from rag.pipeline import ABSTAINED, UNSURE, UNVERIFIED, Pipeline, reranked
 from rag.types import (
     CitationEvent,
     Condition,
@@ -81,6 +82,20 @@ def test_a_citation_is_exactly_in_the_stored_text(build: Build) -> None:
     assert stored.text[citation.char_start : citation.char_end] == citation.quote
     assert citation.text_sha256 == stored.text_sha256
     assert "6.5 bar" in citation.quote
+
+
+def test_a_citation_of_a_text_that_went_meanwhile_is_dropped_and_counted(build: Build, tmp_path: Path) -> None:
+    def remove_and_answer(_: Prompt) -> str:
+        store = DocumentStore(Catalog(tmp_path / "data").live("plant").documents_path, writable=True)
+        store.delete(["pump.md"])
+        store.close()
+        return "6.5 bar"
+
+    answer = build(remove_and_answer).answer(
+        Question(text="At what pressure does the relief valve open?", domain="plant")
+    )
+    assert (answer.abstained, answer.reason, answer.citations) == (True, UNVERIFIED, ())
+    assert answer.trace.citations_dropped == 1
 
 
 def test_where_the_model_finds_no_support_the_best_sentence_is_quoted(build: Build) -> None:

@@ -80,7 +80,6 @@ def test_the_settings_load_with_the_environment_of_the_service() -> None:
     assert settings.index.url == "http://qdrant:6333"
     assert settings.index.api_key.get_secret_value() == "given"
     assert settings.network.offline is True
-    assert settings.server.allow_remote is True
     assert settings.server.host == "0.0.0.0"
 
 
@@ -88,6 +87,13 @@ def test_the_settings_load_with_the_environment_of_the_image_alone() -> None:
     settings = load(image_environment())
     assert settings.data.directory == Path("/data")
     assert settings.index.backend == "edge"
+
+
+@pytest.mark.parametrize("path", ["Dockerfile", "compose.yaml"])
+def test_a_key_is_made_before_the_first_start_since_other_machines_reach_a_container(path: str) -> None:
+    head = (ROOT / path).read_text("utf-8").split("\n\n")[0]
+    create, start = head.find("keys create NAME --all-domains"), max(head.rfind("up --wait"), head.rfind("8080:8080"))
+    assert 0 < create < start
 
 
 def test_the_image_and_every_service_run_as_a_numbered_user_that_is_not_root() -> None:

@@ -49,6 +49,19 @@ def test_a_committed_document_comes_back_whole(store: DocumentStore) -> None:
     assert store.counts() == (1, 2)
 
 
+def test_pages_of_summaries_join_without_a_gap(store: DocumentStore) -> None:
+    names = ["B.md", "a#2", "a/1.md", "a/1.md ", "é.md", "z.md"]
+    store.commit([(document(name, f"text of {name}"), "recipe-1", ()) for name in names])
+    store.commit([(document("a/1.md"), "recipe-1", CHUNKS)])
+    seen: list[str] = []
+    while page := store.summaries(after=seen[-1] if seen else "", limit=2):
+        assert len(page) <= 2
+        seen += [each.id for each in page]
+    assert seen == sorted(names, key=str.encode) == [each.id for each in store.summaries()]
+    (first,) = store.summaries(after="a#2", limit=1)
+    assert (first.id, first.characters, first.chunks, first.text_sha256) == ("a/1.md", 11, 2, document().text_sha256)
+
+
 def test_metadata_keeps_its_types(store: DocumentStore) -> None:
     store.commit([(document(), "recipe-1", ())])
     found = store.get("a.md")

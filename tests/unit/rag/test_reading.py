@@ -57,3 +57,10 @@ def test_scripts_without_spaces_have_sentences_too(text: str) -> None:
 def test_a_line_that_only_repeats_the_title_answers_nothing() -> None:
     ranked = rank("pumps", [passage("The pumps of Pumps.\n\nThey run at night in summer.")], HashedWords())
     assert [s.passage.text[s.start : s.end] for s in ranked] == ["They run at night in summer."]
+
+
+def test_a_line_that_asks_the_question_again_answers_nothing() -> None:
+    text = "Q: When does the valve open? At 6.5 bar, as tested. When is the hall painted?"
+    ranked = rank("When does the valve open?", [passage(text)], HashedWords())
+    said = {s.passage.text[s.start : s.end] for s in ranked}
+    assert said == {"At 6.5 bar, as tested.", "When is the hall painted?"}

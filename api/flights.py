@@ -1,0 +1,134 @@
+"""One question that many ask at once is answered once, and the answer is kept for a while where a setting says so.
+
+A flight is an answer on its way: the first who asks starts it, whoever asks the same meanwhile hears all of it from the
+beginning, and it is given up when nobody is left. Who may ask what was decided before. Knows no HTTP and no pipeline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+
+from api.queue import Results, Ticket
+from rag.errors import ModelTimeout, RagError
+from rag.types import DoneEvent, Event, Question
+
+Heard = Event | Exception | None
+"""What arrives: an event, what was raised, None for the end."""
+
+
+class Follower(Results[Event]):
+    """One listener of a flight, who may leave at any moment and waits no longer than a deadline."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, *, seconds: float) -> None:
+        super().__init__(loop)
+        self.left: Callable[[], None] = lambda: None
+        """called on the event loop when this listener goes before the end"""
+        late = ModelTimeout(f"there was no answer within {seconds:g} s, waiting included: try again later")
+        self._deadline = loop.call_later(seconds, self.cancel, late)
+        self._over = False
+
+    def cancel(self, error: RagError | None = None) -> None:
+        """See Results; the flight is told."""
+        super().cancel(error)
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self.left)
+
+    def arrive(self, result: Heard) -> None:
+        """See Results; nothing arrives after the end."""
+        if self._over:
+            return
+        self._over = result is None or isinstance(result, Exception)
+        if self._over:
+            self._deadline.cancel()
+        super().arrive(result)
+
+
+class _Flight:
+    def __init__(self, ticket: Ticket[Event]) -> None:
+        self.ticket = ticket
+        self.heard: list[Heard] = []
+        self.followers: list[Follower] = []
+
+
+class Flights:
+    """The answers on their way, and the latest that are kept. Everything is called on the event loop."""
+
+    def __init__(self, *, kept: int) -> None:
+        """kept: answers that are kept at the most, the least recently asked ones going first; 0 keeps none."""
+        self._most = kept
+        self._flying: dict[Question, _Flight] = {}
+        self._kept: OrderedDict[Question, tuple[str, list[Heard]]] = OrderedDict()
+        self.joined = self.replayed = 0
+        """answers that were heard along, and that came from those kept"""
+
+    def ask(
+        self,
+        question: Question,
+        start: Callable[[], Ticket[Event]],
+        *,
+        seconds: float,
+        watch: Callable[[Follower], None],
+        generation: Callable[[], str],
+    ) -> Follower:
+        """The events of an answer; `start` puts it in the queue where it is not on its way, and may refuse.
+
+        seconds: longest wait for its end; watch: told of the listener before anything arrives; generation: the domain's
+        live one: an answer from another is not given again
+        """
+        loop = asyncio.get_running_loop()
+        if self._most and (heard := self._still_true(question, generation)):
+            self.replayed += 1
+            follower = Follower(loop, seconds=seconds)
+            follower.waited_seconds = 0.0
+            watch(follower)
+            for result in heard:
+                follower.arrive(result)
+            return follower
+        flight = self._flying.get(question)
+        if flight is None:
+            flight = self._flying[question] = _Flight(start())
+            flight.ticket.observe = lambda result: self._arrived(question, flight, result)
+        else:
+            self.joined += 1
+        follower = Follower(loop, seconds=seconds)
+        watch(follower)
+        follower.left = lambda: self._leave(question, flight, follower)
+        flight.followers.append(follower)
+        follower.waited_seconds = flight.ticket.waited_seconds
+        for result in flight.heard:
+            follower.arrive(result)
+        return follower
+
+    def _arrived(self, question: Question, flight: _Flight, result: Heard) -> None:
+        flight.heard.append(result)
+        over = result is None or isinstance(result, Exception)
+        if over and self._flying.get(question) is flight:
+            del self._flying[question]
+        done = next((event for event in reversed(flight.heard) if isinstance(event, DoneEvent)), None)
+        if result is None and done is not None and self._most:
+            self._kept[question] = (done.answer.trace.generation, flight.heard)
+            self._kept.move_to_end(question)
+            while len(self._kept) > self._most:
+                self._kept.popitem(last=False)
+        for follower in list(flight.followers):
+            follower.waited_seconds = flight.ticket.waited_seconds
+            follower.arrive(result)
+
+    def _leave(self, question: Question, flight: _Flight, follower: Follower) -> None:
+        if follower in flight.followers:
+            flight.followers.remove(follower)
+        if not flight.followers and self._flying.get(question) is flight:
+            del self._flying[question]
+            flight.ticket.cancel()
+
+    def _still_true(self, question: Question, generation: Callable[[], str]) -> list[Heard]:
+        known = self._kept.get(question)
+        if known is None:
+            return []
+        if known[0] != generation():
+            del self._kept[question]
+            return []
+        self._kept.move_to_end(question)
+        return known[1]

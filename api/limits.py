@@ -1,0 +1,122 @@
+"""How many requests a key has left, counted in a Litestar store: memory, or Redis for several processes.
+
+A bucket that holds one minute's requests and fills evenly, kept as one number: the time at which it is full again
+(GCRA). Exact within a process; two processes that read the same number in the same moment may let one more through,
+since a store has no atomic step of its own. Knows no key's scopes and no route.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+from litestar.stores.base import Store
+from litestar.stores.memory import MemoryStore
+
+from api.caller import Caller
+from rag.errors import InvalidSettings, LimitsUnavailable, TooManyRequests
+from rag.settings import LimitSettings
+
+WINDOW = 60
+"""Seconds."""
+
+REDIS_SECONDS = 2.0
+"""Longest wait for Redis: a count that takes longer than a search protects nothing."""
+
+NAMESPACE = "understudy-limits"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a caller has left after a request."""
+
+    limit: int
+    remaining: int
+    reset: int
+    """Whole seconds until all of it is there again."""
+
+    def headers(self) -> dict[str, str]:
+        """As draft-ietf-httpapi-ratelimit-headers has them, in the form that clients read today."""
+        return {
+            "RateLimit-Policy": f"{self.limit};w={WINDOW}",
+            "RateLimit-Limit": str(self.limit),
+            "RateLimit-Remaining": str(self.remaining),
+            "RateLimit-Reset": str(self.reset),
+        }
+
+
+def open_store(settings: LimitSettings) -> tuple[Store, tuple[type[Exception], ...]]:
+    """The store that the settings name, and what it raises when it cannot be reached.
+
+    Raises InvalidSettings for Redis without its library, or what is no URL of it.
+    """
+    url = settings.redis_url.get_secret_value()
+    if not url:
+        return MemoryStore(), ()
+    if find_spec("redis") is None:
+        raise InvalidSettings("UNDERSTUDY_LIMITS__REDIS_URL needs the redis library: pip install 'understudy[redis]'")
+    from litestar.stores.redis import RedisStore
+    from redis.asyncio import Redis
+    from redis.exceptions import RedisError
+
+    try:
+        client = Redis.from_url(url, socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS)
+    except ValueError as error:
+        raise InvalidSettings(f"UNDERSTUDY_LIMITS__REDIS_URL: {error}") from None
+    return RedisStore(client, namespace=NAMESPACE, handle_client_shutdown=True), (RedisError, OSError)
+
+
+class RateLimits:
+    """Counts requests; called on the event loop."""
+
+    def __init__(self, settings: LimitSettings, clock: Callable[[], float] = time.time) -> None:
+        """`clock`: seconds that mean the same in every process. Raises InvalidSettings."""
+        self._default = settings.requests_per_minute
+        self.store, self._unreachable = open_store(settings)
+        self._clock = clock
+        self._turn = asyncio.Lock()
+
+    async def take(self, caller: Caller) -> Standing | None:
+        """Count one request; None where the caller has no limit. Raises TooManyRequests, LimitsUnavailable."""
+        limit = caller.requests_per_minute or self._default
+        if not limit:
+            return None
+        try:
+            async with self._turn:
+                return await self._count(caller.id, limit)
+        except self._unreachable as error:
+            reason = type(error).__name__  # its words may hold the URL, and that a password
+            raise LimitsUnavailable(
+                f"the requests of keys cannot be counted ({reason}): start Redis, or unset UNDERSTUDY_LIMITS__REDIS_URL"
+            ) from error
+
+    async def _count(self, identity: str, limit: int) -> Standing:
+        now = self._clock()
+        step = WINDOW / limit
+        stored = await self.store.get(identity)
+        full = max(now, float(stored)) if stored else now
+        wait = full + step - WINDOW - now
+        # a millionth of a second: rounding of a sum of floats must not cost the last request
+        if wait > 1e-6:
+            standing = Standing(limit, 0, math.ceil(full - now))
+            raise Exhausted(standing, retry_after=wait)
+        full += step
+        await self.store.set(identity, repr(full), expires_in=WINDOW + 1)
+        return Standing(limit, int((WINDOW - (full - now)) / step + 1e-6), math.ceil(full - now))
+
+
+class Exhausted(TooManyRequests):
+    """The limit is used up, with what the caller has left."""
+
+    code = TooManyRequests.code
+
+    def __init__(self, standing: Standing, *, retry_after: float) -> None:
+        super().__init__(
+            f"this key may ask {standing.limit} times a minute: try again in {max(1, math.ceil(retry_after))} s",
+            retry_after=retry_after,
+        )
+        self.standing = standing

@@ -1,0 +1,157 @@
+"""The serving report: the JSON files of the benchmarks to one Markdown page with plots. Measures nothing.
+
+python -m bench.serving.report [--out docs/results/serving.md]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.serving.load import PEER_CLIENTS, against, line
+from bench.serving.plots import draw
+from bench.serving.results import FOLDER, Row
+
+Parts = dict[str, Row]
+
+
+def main() -> int:
+    """Write the page and its pictures; exit status 2 where nothing was measured."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("docs/results/serving.md"))
+    out: Path = parser.parse_args().out
+    files = {name: FOLDER / f"{name}.json" for name in SECTIONS}
+    measured = {name: json.loads(file.read_text("utf-8")) for name, file in files.items() if file.is_file()}
+    if not measured:
+        print(f"report: nothing is measured in {FOLDER}: run `make serving SUITES=DIR`", file=sys.stderr)
+        return 2
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(page(measured, out), "utf-8")
+    print(out)
+    return 0
+
+
+def page(measured: dict[str, Row], out: Path) -> str:
+    """The whole page; pictures go into a folder beside it."""
+    parts = {name: {part: found["result"] for part, found in file["parts"].items()} for name, file in measured.items()}
+    pictures = draw(out.with_suffix(""), parts)
+    text = ["# Serving under load", "Written by `python -m bench.serving.report`; every ratio is from one run.\n"]
+    for name, (title, tell) in SECTIONS.items():
+        text.append(f"## {title}")
+        if name not in measured:
+            text.append(f"Not measured yet: `python -m bench.serving.{name}`.\n")
+            continue
+        file = measured[name]
+        text += [f"{file['hardware']} · commit {file['commit']} · {file['date']} · `{file['command']}`\n"]
+        text += [tell(parts[name]), ""]
+        text += [
+            f"![{picture}]({out.stem}/{pictures[picture]})\n"
+            for picture in PICTURES.get(name, ())
+            if picture in pictures
+        ]
+    return "\n".join(text).rstrip() + "\n"
+
+
+def table(rows: Sequence[Row]) -> str:
+    """A Markdown table; one column a key of the first row."""
+    if not rows:
+        return "nothing"
+    head = "| " + " | ".join(rows[0]) + " |"
+    return "\n".join(
+        [head, "|" + "---|" * len(rows[0]), *("| " + " | ".join(map(_cell, r.values())) + " |" for r in rows)]
+    )
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+    return str(value).replace("|", "\\|").replace("\n", " ")
+
+
+def _peers(parts: Parts) -> str:
+    return table(parts["llama-index"]["rows"])
+
+
+def _load(parts: Parts) -> str:
+    rows = [line(name, part) for name, part in parts.items()]
+    ratios = [
+        {"": own, "to": f"peer-{count}", **against(parts[own], parts[f"peer-{count}"])}
+        for count in PEER_CLIENTS
+        for own in (f"ours-{count}", f"free-{count}")
+        if own in parts and f"peer-{count}" in parts
+    ]
+    told = (
+        "Seconds. `ours`: as configured by default; `free`: in the model's own words, the same work as the peer's; "
+        "`peer`: the packaged `llama_cpp.server` with the same weights file, the same retrieval and the same greatest "
+        "number of tokens; its memory is without the retrieval in front. A refusal was waited for as its Retry-After "
+        "says and is part of the times.\n"
+    )
+    return told + "\n" + table(rows) + ("\n\n" + table(ratios) if ratios else "")
+
+
+def _engine(parts: Parts) -> str:
+    found = parts["alone"]
+    rows = [{name: value for name, value in row.items() if name != "ratios"} for row in found["rows"]]
+    return (
+        f"Tokens a second, prefill included; weights {found['weights']}, {found['threads']} threads.\n\n{table(rows)}"
+    )
+
+
+def _same_text(parts: Parts) -> str:
+    rows = [{"": name, "tries": part["tries"], "the same": part["same"]} for name, part in parts.items()]
+    different = [difference for part in parts.values() for difference in part["different"]]
+    return (
+        table(rows) + "\n\n" + "\n".join(f"- {' · '.join(f'{k}: {_cell(v)}' for k, v in d.items())}" for d in different)
+    )
+
+
+def _flat(parts: Parts) -> str:
+    hidden = ("memory", "whole", "points", "held")
+    return table([{k: v for k, v in part.items() if k not in hidden} for part in parts.values()])
+
+
+def _chaos(parts: Parts) -> str:
+    rows = [
+        {
+            "killed": name,
+            "times": part["times"],
+            "ready p50 s": part["ready"]["p50"],
+            "ready max s": part["ready"]["max"],
+            "store intact": part["intact"],
+            "same answer": part["same"],
+        }
+        for name, part in parts.items()
+    ]
+    told = parts.get("engine", {}).get("told", {})
+    return table(rows) + f"\n\nWhat callers were told while the engine died: {told}."
+
+
+def _transcripts(parts: Parts) -> str:
+    found = parts["transcripts"]
+    return "\n".join(
+        f"### {name}\n{said['outcome']}\n\n```\n{said['program'].strip()}\n```\n\n```\n{said['output']}\n```\n"
+        for name, said in found.items()
+    )
+
+
+SECTIONS: dict[str, tuple[str, Callable[[Parts], str]]] = {
+    "peers": ("A plain LlamaIndex query engine, one client", _peers),
+    "load": ("Many clients, and the packaged server beside ours", _load),
+    "engine": ("The engine beside a bare llama_decode loop", _engine),
+    "same_text": ("The same text alone and under load", _same_text),
+    "soak": ("Twice the saturation", _flat),
+    "hangups": ("Callers who hang up", _flat),
+    "chaos": ("kill -9", _chaos),
+    "transcripts": ("The same question by four doors", _transcripts),
+}
+PICTURES = {"load": ("latency", "rate"), "soak": ("memory",), "engine": ("engine",)}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

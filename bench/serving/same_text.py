@@ -1,0 +1,141 @@
+"""Is a text the same alone and under load? Raw generations and whole answers by HTTP, at temperature 0.
+
+Each is asked once alone and once beside eight others. A generation that differs is listed with its first differing
+words and the gap between the log-probabilities of the two ways on: rounding decides where it is next to nothing.
+
+    python -m bench.serving.same_text --suites DIR [--tries N] [--fresh]
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from bench.serving.client import Asked, Send, ask, caller, ours
+from bench.serving.keys import keys_for
+from bench.serving.processes import running, start_ours
+from bench.serving.questions import Workload, arguments, prepare
+from bench.serving.results import Results, Row, show
+from rag.settings import load
+from rag.types import Message, Prompt
+
+if TYPE_CHECKING:
+    from rag.protocols import LanguageModel
+
+OTHERS = 8
+MUST, AIM = 0.99, 0.995
+TOKENS = 32
+
+
+def main() -> int:
+    """Measure what is not measured, print the table; exit status 1 where the must is missed."""
+    options = arguments(__doc__, ("--tries", {"type": int, "default": 500}), ("--fresh", {"action": "store_true"}))
+    workload = prepare(options.suites)
+    results = Results("same_text", fresh=options.fresh)
+    settings = {"tries": options.tries, "others": OTHERS}
+    raw = results.once("generations", settings, lambda: generations(workload, options.tries))
+    whole = results.once("answers", settings, lambda: answers(workload, options.tries))
+    rows = [
+        {"": name, "tries": part["tries"], "the same": part["same"], "share": part["same"] / part["tries"]}
+        for name, part in (("generations", raw), ("whole answers", whole))
+    ]
+    show(f"Alone and beside {OTHERS} others (must {MUST}, aim {AIM})", rows)
+    for difference in [*raw["different"], *whole["different"]]:
+        print(f"  - {difference}")
+    return 0 if all(row["share"] >= MUST for row in rows) else 1
+
+
+def generations(workload: Workload, tries: int) -> Row:
+    """The model's own words, with the adapter in force."""
+    from rag.build import open_model
+
+    model = open_model(load())
+    questions = workload.questions
+    prompts = [_prompt(questions[number % len(questions)].question, number) for number in range(tries)]
+    try:
+        alone = [_said(model, prompt) for prompt in prompts]
+        with ThreadPoolExecutor(OTHERS + 1) as threads:
+            loaded = list(threads.map(lambda prompt: _said(model, prompt), prompts))
+        different = [
+            _difference(model, prompt, one, other)
+            for prompt, one, other in zip(prompts, alone, loaded, strict=True)
+            if one != other
+        ]
+    finally:
+        model.close()
+    return {"tries": tries, "same": tries - len(different), "different": different}
+
+
+def _prompt(question: str, number: int) -> Prompt:
+    told = f"Answer in one sentence. This is question {number}.\n{question}?"
+    return Prompt(messages=(Message(role="user", content=told),), max_tokens=TOKENS)
+
+
+def _said(model: LanguageModel, prompt: Prompt) -> str:
+    return "".join(piece.text for piece in model.generate(prompt))
+
+
+def _difference(model: LanguageModel, prompt: Prompt, alone: str, loaded: str) -> Row:
+    """Where two texts part, and how much likelier the one way is than the other."""
+    words, others = alone.split(" "), loaded.split(" ")
+    at = next(
+        (i for i, pair in enumerate(zip(words, others, strict=False)) if pair[0] != pair[1]),
+        min(map(len, (words, others))),
+    )
+    ways = [" ".join(some[: at + 1]) or " " for some in (words, others)]
+    scores = model.score(prompt, ways)
+    return {
+        "question": prompt.messages[0].content,
+        "word": at,
+        "alone": ways[0][-60:],
+        "under load": ways[1][-60:],
+        "gap of log-probabilities": round(scores[0].logprob - scores[1].logprob, 5),
+    }
+
+
+def answers(workload: Workload, tries: int) -> Row:
+    """Whole answers: words, citations, abstention and confidence."""
+    asked = [question.question for question in workload.questions]
+    texts = [asked[number % len(asked)] + "?" * (1 + number // len(asked)) for number in range(tries)]
+    with running(start_ours()) as server:
+        keys = keys_for(OTHERS + 1, workload.domain)
+        senders = [ours(server.url, workload.domain, key) for key in keys]
+        alone = asyncio.run(_all(senders[:1], texts))
+    # Another process, so that no answer can come from a cache.
+    with running(start_ours()) as server:
+        senders = [ours(server.url, workload.domain, key) for key in keys]
+        loaded = asyncio.run(_all(senders, texts))
+    different = [
+        {"question": text, "alone": _essence(alone[text]), "under load": _essence(loaded[text])}
+        for text in texts
+        if _essence(alone[text]) != _essence(loaded[text])
+    ]
+    return {"tries": tries, "same": tries - len(different), "different": different}
+
+
+def _essence(asked: Asked) -> str:
+    """What an answer says, as one comparable text; a failure is never the same as an answer."""
+    if asked.error:
+        return f"failed: {asked.error}"
+    answer = asked.answer
+    cited = [(c["document_id"], c["char_start"], c["char_end"], c["focus"]) for c in answer["citations"]]
+    return f"{answer['text']} | {answer['basis']} | {answer['reason']} | {cited}"
+
+
+async def _all(senders: list[Send], texts: list[str]) -> dict[str, Asked]:
+    supply = iter(texts)
+    found: dict[str, Asked] = {}
+
+    async def one(send: Send) -> None:
+        async with caller() as client:
+            for text in supply:
+                found[text] = await ask(client, send, text)
+
+    await asyncio.gather(*(one(send) for send in senders))
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

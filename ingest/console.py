@@ -1,0 +1,82 @@
+"""What ingestion's commands print: refusals in one sentence, progress, tables and JSON. Knows no command."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from rag.errors import RagError
+
+if TYPE_CHECKING:
+    from ingest.run import Progress
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Errors that are told in one sentence, with exit status 2."""
+    try:
+        yield
+    except RagError as error:
+        typer.echo(f"understudy: {error}", err=True)
+        raise typer.Exit(2) from error
+    except KeyboardInterrupt:
+        typer.echo("understudy: stopped; what was written is safe, run the same command to go on", err=True)
+        raise typer.Exit(130) from None
+
+
+@contextmanager
+def bar(name: str, *, silent: bool) -> Iterator[Callable[[Progress], None] | None]:
+    """A progress bar on a terminal, a line every ten seconds elsewhere."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    if silent:
+        yield None
+        return
+    if not sys.stderr.isatty():
+        last = [0.0]
+
+        def line(state: Progress) -> None:
+            if state.seconds - last[0] >= 10:
+                last[0] = state.seconds
+                rate = state.chunks / max(state.seconds, 1e-9)
+                left = (state.total - state.documents) * state.seconds / max(1, state.documents)
+                typer.echo(
+                    f"{name}: {state.documents} of about {state.total} documents, {state.chunks} chunks, "
+                    f"{rate:.0f} chunks/s, about {left:.0f} s left",
+                    err=True,
+                )
+
+        yield line
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
+    with Bar(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True)) as bar:
+        task = bar.add_task(name, total=None, rate="")
+
+        def draw(state: Progress) -> None:
+            rate = f"{state.chunks / max(state.seconds, 1e-9):.0f} chunks/s"
+            bar.update(task, completed=state.documents, total=state.total, rate=rate)
+
+        yield draw
+
+
+def print_table(columns: list[str], rows: list[dict[str, Any]]) -> None:
+    """A table of the named columns."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*columns, box=None, header_style="bold")
+    for row in rows:
+        table.add_row(*(str(row[column]) for column in columns))
+    Console().print(table)
+
+
+def print_json(value: Any) -> None:
+    """Indented JSON; what JSON does not know is written as text."""
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=1, default=str))

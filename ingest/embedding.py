@@ -1,0 +1,156 @@
+"""Documents to chunks with vectors: like lengths together, and no text twice that the store embedded already.
+
+A chunk's vector is taken over where the stored version of its document, or another document of the same content, has a
+chunk whose embedded text is the same to the letter. Knows no corpus and no generation.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+
+import numpy as np
+
+from ingest import splitting
+from rag.documents import DocumentStore
+from rag.protocols import Embedder, Index, IndexedChunk, Vectors
+from rag.types import Chunk, Document, point_id, sha256_text
+
+CALL_CHUNKS = 256
+"""Chunks of one call of the embedder: some seconds of progress."""
+
+GENTLE_SECONDS = 0.05
+"""Aimed length of a call where questions wait for the same embedder."""
+
+GENTLE_PAUSE = 0.002
+"""Between such calls: a lock that is taken again at once is not given to who waits for it."""
+
+RECIPE = "title-heading-text-1"
+"""How a chunk becomes the text that is embedded and indexed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A document that was split and waits for its vectors."""
+
+    document: Document
+    recipe: str
+    chunks: list[Chunk]
+    donor: str = ""
+    """A stored document, itself or another, that was embedded in the same way and may have chunks in common."""
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """The chunks of each document of a group, and how many vectors were computed for them."""
+
+    chunks: list[list[IndexedChunk]]
+    computed: int
+
+
+def embed(
+    group: Sequence[Ready],
+    domain: str,
+    embedder: Embedder,
+    *,
+    store: DocumentStore,
+    index: Index,
+    touched: AbstractSet[str] = frozenset(),
+    gentle: bool = False,
+    tell: Callable[[int], None] | None = None,
+) -> Embedded:
+    """Chunks with their vectors; `tell` hears how many each call embedded.
+
+    touched: documents that are no donors. gentle: in short calls, because others wait for the embedder too.
+    """
+    texts = [embedded_text(ready.document, chunk) for ready in group for chunk in ready.chunks]
+    vectors = np.empty((len(texts), embedder.dimensions), np.float32)
+    donors = {ready.donor for ready in group if ready.donor} - touched
+    held = _held(donors, domain, store, index)
+    missing = []
+    for row, text in enumerate(texts):
+        if (known := held.get(text)) is None:
+            missing.append(row)
+        else:
+            vectors[row] = known
+    missing.sort(key=lambda row: len(texts[row]))  # like lengths in one call: less padding
+    first, size = 0, 1 if gentle else CALL_CHUNKS
+    while first < len(missing):
+        rows = missing[first : first + size]
+        begin = time.monotonic()
+        vectors[rows] = embedder.embed([texts[row] for row in rows])
+        first += len(rows)
+        if gentle:
+            each = (time.monotonic() - begin) / len(rows)
+            size = max(1, min(CALL_CHUNKS, 2 * size, int(GENTLE_SECONDS / max(each, 1e-6))))
+            time.sleep(GENTLE_PAUSE)
+        if tell is not None:
+            tell(len(rows))
+    out: list[list[IndexedChunk]] = []
+    row = 0
+    for ready in group:
+        document, sha256 = ready.document, ready.document.text_sha256
+        indexed = []
+        for chunk in ready.chunks:
+            indexed.append(
+                IndexedChunk(
+                    id=_identity(domain, document, chunk),
+                    document_id=document.id,
+                    title=document.title,
+                    text_sha256=sha256,
+                    chunk=chunk,
+                    metadata=document.metadata,
+                    vector=vectors[row],
+                    search_text=texts[row],
+                )
+            )
+            row += 1
+        out.append(indexed)
+    return Embedded(out, len(missing))
+
+
+def to_embed(ready: Ready, store: DocumentStore) -> int:
+    """How many chunks of a document would be embedded."""
+    held = set(_texts_of(ready.donor, store)) if ready.donor else set()
+    return sum(embedded_text(ready.document, chunk) not in held for chunk in ready.chunks)
+
+
+def chunks_of(document: Document) -> list[Chunk]:
+    """The chunks of a document; one of bare headings is one chunk, so that no stored document is invisible."""
+    chunks = list(splitting.split(document.text, title=document.title))
+    if chunks:
+        return chunks
+    start = len(document.text) - len(document.text.lstrip())
+    text = document.text.strip()[: splitting.CUT]
+    return [Chunk(start=start, end=start + len(text), text=text)]
+
+
+def embedded_text(document: Document, chunk: Chunk) -> str:
+    """What is embedded and indexed of a chunk: title, headings and text, one a line."""
+    return "\n".join(part for part in (document.title, chunk.heading, chunk.text) if part)
+
+
+def _held(donors: AbstractSet[str], domain: str, store: DocumentStore, index: Index) -> dict[str, Vectors]:
+    """The vectors of stored chunks, by the text that they were made of."""
+    texts: dict[str, str] = {}
+    for donor in donors:
+        document = store.get(donor)
+        if document is not None:
+            texts |= {_identity(domain, document, c): embedded_text(document, c) for c in chunks_of(document)}
+    names = list(texts)
+    held: dict[str, Vectors] = {}
+    for first in range(0, len(names), CALL_CHUNKS):
+        found = index.vectors(names[first : first + CALL_CHUNKS])
+        held |= {texts[name]: vector for name, vector in found.items()}
+    return held
+
+
+def _texts_of(donor: str, store: DocumentStore) -> list[str]:
+    document = store.get(donor)
+    return [embedded_text(document, chunk) for chunk in chunks_of(document)] if document else []
+
+
+def _identity(domain: str, document: Document, chunk: Chunk) -> str:
+    return point_id(domain, document.id, chunk.start, chunk.end, sha256_text(chunk.text))

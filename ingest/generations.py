@@ -1,0 +1,99 @@
+"""A domain's generations after they were live: listed, made live again, removed after their time. Knows no document."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+
+from rag.catalog import Catalog, Generation
+from rag.documents import DocumentStore
+from rag.errors import BackendError, CorpusError
+from rag.types import Value
+
+
+class Stored(Value):
+    """A generation that is on disk."""
+
+    generation: str
+    live: bool
+    created: datetime
+    documents: int
+    chunks: int
+    bytes: int
+    """On this disk; on a server the vectors are elsewhere."""
+
+
+def stored(catalog: Catalog, domain: str) -> list[Stored]:
+    """Every complete generation, oldest first. Raises UnknownDomain."""
+    live = catalog.live(domain).manifest.generation
+    found = []
+    for generation in catalog.finished(domain):
+        store = DocumentStore(generation.documents_path, writable=False)
+        documents, chunks = store.counts()
+        store.close()
+        name = generation.manifest.generation
+        found.append(
+            Stored(
+                generation=name,
+                live=name == live,
+                created=generation.manifest.created,
+                documents=documents,
+                chunks=chunks,
+                bytes=_size(generation),
+            )
+        )
+    return found
+
+
+def previous(catalog: Catalog, domain: str, wanted: str = "") -> Generation:
+    """The generation to go back to: the wanted one, else the newest before the live one.
+
+    Raises UnknownDomain, and CorpusError where there is none.
+    """
+    live = catalog.live(domain).manifest.generation
+    names = {generation.manifest.generation: generation for generation in catalog.finished(domain)}
+    earlier = [name for name in names if name < live]
+    if not wanted and earlier:
+        wanted = earlier[-1]
+    if wanted == live or wanted not in names:
+        others = ", ".join(name for name in names if name != live) or "none"
+        raise CorpusError(
+            f"domain {domain!r} has no {f'generation {wanted!r}' if wanted else 'earlier generation'} to go back to; "
+            f"kept beside the live one ({live}): {others}"
+        )
+    return names[wanted]
+
+
+def tidy(
+    catalog: Catalog, domain: str, *, days: int, keep: int, drop_index: Callable[[Generation], None], now: datetime
+) -> list[str]:
+    """Remove superseded generations beyond the newest `keep`, and those superseded for `days`; names of the removed.
+
+    The previous one stays whatever its age, and so do those after the live one, which was gone back to. days: 0 sets
+    no limit.
+    """
+    live = catalog.live(domain).manifest.generation
+    known = catalog.finished(domain)
+    older = [generation for generation in known if generation.manifest.generation < live]
+    removed = []
+    for place, generation in enumerate(reversed(older)):
+        superseded = known[known.index(generation) + 1].manifest.created
+        aged = days > 0 and now - superseded > timedelta(days=days)
+        if place == 0 or (place < keep and not aged):
+            continue
+        with suppress(BackendError):  # its collection is on a server that does not answer: removed another time
+            drop_index(generation)
+            catalog.remove(domain, generation.manifest.generation)
+            removed.append(generation.manifest.generation)
+    return removed
+
+
+def _size(generation: Generation) -> int:
+    """Bytes that its files take, holes left out."""
+    return sum(path.stat().st_blocks * 512 for path in generation.folder.rglob("*"))
+
+
+def utc_now() -> datetime:
+    """The time by which generations age."""
+    return datetime.now(UTC)

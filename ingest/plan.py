@@ -1,0 +1,69 @@
+"""What `apply` would do to a domain, found by the same comparison. Writes nothing.
+
+Reads and splits what is new or changed, so that unreadable files and chunks are counted, not guessed; only the seconds
+are an estimate, from a sample that is embedded now. Knows no index.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ingest.comparison import Comparison
+from ingest.corpus import Corpus, Unreadable
+from ingest.embedding import embedded_text, to_embed
+from ingest.run import Progress
+from ingest.target import Target
+
+SAMPLE = 32
+"""Chunks that `plan` embeds to learn how fast this machine is now."""
+
+
+@dataclass(slots=True)
+class Plan:
+    """What `apply` would do; `gone` is removed with `prune` alone."""
+
+    domain: str
+    generation: str
+    prune: bool
+    new: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+    moved: list[tuple[str, str]] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
+    unchanged: int = 0
+    chunks: int = 0
+    reused: int = 0
+    seconds: float = 0.0
+    unreadable: list[Unreadable] = field(default_factory=list)
+
+
+def plan(
+    corpus: Corpus, target: Target, *, prune: bool = False, progress: Callable[[Progress], None] | None = None
+) -> Plan:
+    """What `apply` with the same arguments would do; reads and splits what changed, embeds a sample, writes nothing."""
+    begin = time.monotonic()
+    live = target.generation.manifest.generation if target.generation else ""
+    result = Plan(domain=target.manifest.domain, generation=live, prune=prune)
+    comparison = Comparison(target.summaries(), target.manifest.fields)
+    total = corpus.estimate() if progress else 0
+    sample: list[str] = []
+    for found in corpus.documents():
+        ready = comparison.take(found)
+        if ready is not None:
+            count = to_embed(ready, target.store) if ready.donor else len(ready.chunks)
+            result.chunks += count
+            result.reused += len(ready.chunks) - count
+            sample += [embedded_text(ready.document, chunk) for chunk in ready.chunks[: SAMPLE - len(sample)]]
+        if progress is not None:
+            looked = comparison.looked_at() + len(comparison.new) + len(comparison.changed)
+            progress(Progress(looked, max(total, looked), 0, time.monotonic() - begin))
+    outcome = comparison.outcome(prune=prune)
+    result.new, result.changed, result.moved, result.gone = outcome.new, comparison.changed, outcome.moved, outcome.gone
+    result.unchanged, result.unreadable = comparison.unchanged, comparison.unreadable
+    if result.chunks:
+        target.embedder.embed(sample[:1])  # warm
+        started = time.monotonic()
+        target.embedder.embed(sample)
+        result.seconds = result.chunks * (time.monotonic() - started) / len(sample)
+    return result

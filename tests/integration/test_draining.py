@@ -1,0 +1,164 @@
+"""A real server that is told to stop: nothing new, what was taken is finished or ended in time, then the end."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from subprocess import PIPE
+
+import httpx
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PLANT = {"domain": "plant", "question": "slow"}
+PROGRAM = (
+    "import sys\n"
+    "from api.serving import serve\nfrom tests.fakes.pipeline import FakePipeline\nfrom rag.settings import load\n"
+    "class Told(FakePipeline):\n"
+    "    def close(self):\n        print('closed', flush=True)\n"
+    "serve(load({'UNDERSTUDY_SERVER__DRAIN_SECONDS': sys.argv[1]}), port=0,\n"
+    "      build=lambda settings: Told(pace=0.02, tokens=int(sys.argv[2])))"
+)
+
+
+class Server:
+    """A process that serves the small pipeline, one slow answer after the other."""
+
+    def __init__(self, drain_seconds: float, tokens: int) -> None:
+        command = [sys.executable, "-W", "error", "-c", PROGRAM, str(drain_seconds), str(tokens)]
+        self.process = subprocess.Popen(command, cwd=ROOT, stdout=PIPE, stderr=PIPE, text=True)
+        assert self.process.stdout is not None
+        self.url = re.findall(r"http://127\.0\.0\.1:\d+", self.process.stdout.readline())[0]
+        self._callers = ThreadPoolExecutor(8)
+
+    def stream(self) -> tuple[threading.Event, Future[list[tuple[str, dict[str, object]]]]]:
+        """An open stream: set once its first event came, and all of its events in the end."""
+        begun = threading.Event()
+
+        def read() -> list[tuple[str, dict[str, object]]]:
+            found, name = [], ""
+            with httpx.stream("POST", f"{self.url}/v1/answers/stream", json=PLANT, timeout=60) as response:
+                for line in response.iter_lines():
+                    if line.startswith("event: "):
+                        name = line.removeprefix("event: ")
+                        begun.set()
+                    if line.startswith("data: "):
+                        found.append((name, json.loads(line.removeprefix("data: "))))
+            return found
+
+        return begun, self._callers.submit(read)
+
+    def ask(self) -> Future[httpx.Response]:
+        """A whole answer, which waits behind those before it."""
+        return self._callers.submit(httpx.post, f"{self.url}/v1/answers", json=PLANT, timeout=60)
+
+    def signal(self) -> None:
+        os.kill(self.process.pid, signal.SIGTERM)
+
+    def ended(self) -> tuple[str, str]:
+        """What it wrote, once it has ended."""
+        return self.process.communicate(timeout=30)
+
+    def close(self) -> None:
+        """Wait for the process and for every caller."""
+        self._callers.shutdown()
+        with self.process:  # closes its pipes
+            pass
+
+    def waiting(self) -> str:
+        return httpx.get(f"{self.url}/metrics").text
+
+
+@contextmanager
+def serving(drain_seconds: float, tokens: int = 60) -> Iterator[Server]:
+    server = Server(drain_seconds, tokens)
+    try:
+        yield server
+    finally:
+        server.process.kill()
+        server.close()
+
+
+def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_told_to_stop_it_refuses_what_is_new_and_finishes_what_it_took() -> None:
+    with serving(drain_seconds=30) as server:
+        begun, streamed = server.stream()
+        assert begun.wait(10)
+        asked = server.ask()
+        until(lambda: 'understudy_answers_open{state="waiting"} 1.0' in server.waiting())
+        server.signal()
+        until(lambda: httpx.get(f"{server.url}/health/ready").status_code == 503)
+        health = httpx.get(f"{server.url}/health/ready").json()
+        assert health["ready"] is False
+        assert "stopping" in health["checks"]["stop"]
+        assert httpx.get(f"{server.url}/health/live").status_code == 200
+        for path in ("/v1/answers", "/v1/answers/stream", "/v1/passages"):
+            refused = httpx.post(f"{server.url}{path}", json=PLANT)
+            assert (refused.status_code, refused.json()["code"]) == (503, "stopping")
+            assert int(refused.headers["retry-after"]) >= 1
+        assert streamed.result(30)[-1][0] == "done"
+        assert asked.result(30).status_code == 200
+        out, err = server.ended()
+        assert out == "closed\n"
+        assert "Traceback" not in err
+        assert server.process.returncode == -signal.SIGTERM
+
+
+def test_what_is_not_finished_by_the_deadline_ends_with_an_error_of_its_own() -> None:
+    with serving(drain_seconds=0.5, tokens=100_000) as server:
+        begun, streamed = server.stream()
+        assert begun.wait(10)
+        waits, asked = server.stream()[1], server.ask()
+        until(lambda: 'understudy_answers_open{state="waiting"} 2.0' in server.waiting())
+        told = time.monotonic()
+        server.signal()
+        name, problem = streamed.result(30)[-1]
+        assert time.monotonic() - told > 0.4
+        assert (name, problem["code"], problem["status"]) == ("error", "stopping", 503)
+        refused = asked.result(30)
+        assert (refused.status_code, refused.json()["code"]) == (503, "stopping")
+        assert waits.result(30) == [], "a stream that had not begun gets a plain problem"
+        out, err = server.ended()
+        assert out == "closed\n"
+        lines = [json.loads(line) for line in err.splitlines()]
+        (ended,) = [line for line in lines if line["message"] == "answers were ended unfinished"]
+        assert ended["answers"] == 3
+
+
+def test_with_nothing_to_finish_it_ends_at_once() -> None:
+    with serving(drain_seconds=30) as server:
+        begin = time.monotonic()
+        server.signal()
+        assert server.ended()[0] == "closed\n"
+        assert time.monotonic() - begin < 5
+
+
+@pytest.mark.parametrize("again", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_ends_it_at_once(again: signal.Signals) -> None:
+    with serving(drain_seconds=30, tokens=100_000) as server:
+        begun, streamed = server.stream()
+        assert begun.wait(10)
+        server.signal()
+        until(lambda: httpx.get(f"{server.url}/health/ready").status_code == 503)
+        begin = time.monotonic()
+        server.process.send_signal(again)
+        assert server.process.wait(10) == -again
+        assert time.monotonic() - begin < 2
+        with pytest.raises(httpx.RemoteProtocolError):
+            streamed.result(10)

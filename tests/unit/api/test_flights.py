@@ -1,0 +1,186 @@
+"""One question that many ask at once is answered once; who leaves, who comes late, what is kept and what is not."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from api.flights import Flights, Follower
+from api.queue import AnswerQueue, Results, Ticket
+from rag.errors import Cancelled, EngineDied, ModelBusy, ModelTimeout
+from rag.types import Event, Question
+from tests.fakes.pipeline import FakePipeline
+
+QUESTION = Question(text="How often is the pump greased?", domain="plant")
+SOON = 5.0
+
+
+class Desk:
+    """Flights over a queue and the fake pipeline, which waits at a gate before it answers."""
+
+    def __init__(self, *, kept: int = 0, generation: str = "g1") -> None:
+        self.pipeline = FakePipeline()
+        self.queue = AnswerQueue(max_waiting=8)
+        self.flights = Flights(kept=kept)
+        self.gate = threading.Event()
+        self.given_up = threading.Event()
+        self.generation = generation
+        self.watched: list[Follower] = []
+
+    def ask(self, question: Question = QUESTION, *, seconds: float = SOON) -> Results[Event]:
+        return self.flights.ask(
+            question,
+            lambda: self._start(question),
+            seconds=seconds,
+            watch=self.watched.append,
+            generation=lambda: self.generation,
+        )
+
+    def _start(self, question: Question) -> Ticket[Event]:
+        def work(cancelled: Callable[[], bool]) -> Iterator[Event]:
+            while not self.gate.wait(0.005):
+                if cancelled():
+                    self.given_up.set()
+                    raise Cancelled("gone")
+            yield from self.pipeline.stream(question, cancelled=cancelled)
+
+        return self.queue.submit(work)
+
+
+async def everything(results: Results[Event]) -> list[Event]:
+    return [event async for event in results.events()]
+
+
+def test_fifty_who_ask_the_same_are_answered_by_one_answer() -> None:
+    async def run() -> None:
+        desk = Desk()
+        asked = [desk.ask() for _ in range(50)]
+        desk.gate.set()
+        heard = await asyncio.gather(*(everything(one) for one in asked))
+        assert len(desk.pipeline.started) == 1
+        assert all(events == heard[0] for events in heard)
+        assert heard[0][-1].type == "done"
+        assert desk.flights.joined == 49
+        assert all(one.waited_seconds is not None for one in asked)
+        assert len(desk.watched) == 50
+        await everything(desk.ask())
+        assert len(desk.pipeline.started) == 2, "what has landed is not heard again"
+        await desk.queue.close()
+
+    asyncio.run(run())
+
+
+def test_who_comes_late_hears_it_from_the_beginning() -> None:
+    async def run() -> None:
+        desk = Desk()
+        desk.gate.set()
+        slow = QUESTION.model_copy(update={"text": "slow"})
+        first = desk.ask(slow)
+        events = first.events()
+        for _ in range(6):
+            await anext(events)
+        late = desk.ask(slow)
+        heard = await everything(late)
+        assert [event.type for event in heard[:2]] == ["retrieval", "token"]
+        assert heard[-1].type == "done"
+        assert len(desk.pipeline.started) == 1
+        await desk.queue.close()
+
+    asyncio.run(run())
+
+
+def test_another_question_filter_or_domain_is_another_flight() -> None:
+    async def run() -> None:
+        desk = Desk()
+        desk.gate.set()
+        others = [QUESTION.model_copy(update=change) for change in ({"text": "x"}, {"max_passages": 3})]
+        await asyncio.gather(*(everything(desk.ask(question)) for question in (QUESTION, *others)))
+        assert len(desk.pipeline.started) == 3
+        await desk.queue.close()
+
+    asyncio.run(run())
+
+
+def test_it_goes_on_as_long_as_somebody_listens_and_is_given_up_with_the_last() -> None:
+    async def run() -> None:
+        desk = Desk()
+        one, two = desk.ask(), desk.ask()
+        one.cancel()
+        with pytest.raises(Cancelled):
+            await everything(one)
+        assert not desk.given_up.is_set()
+        two.cancel()
+        assert await asyncio.to_thread(desk.given_up.wait, SOON)
+        desk.gate.set()
+        assert (await everything(desk.ask()))[-1].type == "done", "who asks then gets a flight of their own"
+        await desk.queue.close()
+
+    asyncio.run(run())
+
+
+def test_a_failure_and_a_deadline_end_it_for_who_listens() -> None:
+    async def run() -> None:
+        desk = Desk()
+        late = desk.ask(seconds=0.05)
+        with pytest.raises(ModelTimeout, match=r"0\.05 s"):
+            await everything(late)
+        assert await asyncio.to_thread(desk.given_up.wait, SOON), "nobody was left"
+        desk.gate.set()
+        failing = [desk.ask(QUESTION.model_copy(update={"text": "early"})) for _ in range(2)]
+        for one in failing:
+            with pytest.raises(EngineDied):
+                await everything(one)
+        await desk.queue.close()
+
+    asyncio.run(run())
+
+
+def test_a_refused_start_leaves_nothing_behind() -> None:
+    async def run() -> None:
+        desk = Desk()
+        await desk.queue.close()
+        with pytest.raises(ModelBusy):
+            desk.ask()
+        with pytest.raises(ModelBusy):
+            desk.ask()
+        assert desk.watched == []
+
+    asyncio.run(run())
+
+
+def test_kept_answers_are_given_again_until_the_documents_change_or_there_are_too_many() -> None:
+    async def run() -> None:
+        desk = Desk(kept=2)
+        desk.gate.set()
+        first = await everything(desk.ask())
+        assert await everything(desk.ask()) == first
+        assert (len(desk.pipeline.started), desk.flights.replayed) == (1, 1)
+        desk.generation = "g2"
+        await everything(desk.ask())
+        assert len(desk.pipeline.started) == 2, "the answer was from another generation"
+        desk.generation = "g1"  # the fake's answers say g1
+        await everything(desk.ask())
+        for text in ("a", "b"):
+            await everything(desk.ask(QUESTION.model_copy(update={"text": text})))
+        before = len(desk.pipeline.started)
+        await everything(desk.ask())
+        assert len(desk.pipeline.started) == before + 1, "two are kept, the least recently asked one went"
+        await desk.queue.close()
+
+    asyncio.run(run())
+
+
+def test_a_failed_answer_is_not_kept() -> None:
+    async def run() -> None:
+        desk = Desk(kept=2)
+        desk.gate.set()
+        for _ in range(2):
+            with pytest.raises(EngineDied):
+                await everything(desk.ask(QUESTION.model_copy(update={"text": "late"})))
+        assert len(desk.pipeline.started) == 2
+        await desk.queue.close()
+
+    asyncio.run(run())

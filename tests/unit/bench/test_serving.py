@@ -1,0 +1,138 @@
+"""What decides a figure of the serving benchmarks: percentiles, lines, events, refusals, and what the report tells."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from bench.serving import results
+from bench.serving.client import Asked, ask, caller, closed_loop, events, ours
+from bench.serving.load import against, line, summary
+from bench.serving.report import page
+from bench.serving.results import Results, percentile, slope, spread
+from tests.fakes.pipeline import FakePipeline
+from tests.fakes.server import served
+from tests.integration.test_api_server import ready, until
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    with served(lambda _: FakePipeline(pace=0.001)) as url:
+        assert until(lambda: ready(url))
+        yield url
+
+
+def test_percentiles_are_values_that_were_seen() -> None:
+    assert percentile(range(1, 101), 0.95) == 96
+    assert percentile([7.0], 0.95) == 7.0
+    assert percentile([], 0.95) is None
+    assert spread([3.0, 1.0, 2.0]) == {"p50": 2.0, "p95": 3.0, "max": 3.0, "n": 3}
+
+
+def test_a_line_is_fitted_through_points() -> None:
+    assert slope([(0, 5), (10, 25)]) == pytest.approx((2.0, 5.0))
+    assert slope([(3, 8)]) == (0.0, 8)
+
+
+def test_events_are_read_with_their_names_and_comments_skipped() -> None:
+    async def lines() -> AsyncIterator[str]:
+        for text in (": still working", "id: 1", "event: token", 'data: {"a": 1}', "", "data: {}", "data: [DONE]"):
+            yield text
+
+    async def read() -> list[tuple[str, Any]]:
+        return [event async for event in events(lines())]
+
+    assert asyncio.run(read()) == [("token", {"a": 1}), ("message", {})]
+
+
+def test_a_question_is_timed_from_first_event_to_whole_answer(url: str) -> None:
+    async def one() -> Asked:
+        async with caller() as client:
+            return await ask(client, ours(url, "plant"), "How often?")
+
+    asked = asyncio.run(one())
+    assert (asked.status, asked.error, asked.text) == (200, "", "Every 200 hours")
+    assert asked.first_event is not None
+    assert asked.first_token is not None
+    assert asked.whole is not None
+    assert 0 < asked.first_event <= asked.first_token <= asked.whole
+    assert asked.tokens == 3
+
+
+def test_a_refusal_is_waited_for_as_it_says() -> None:
+    answered: list[float] = []
+
+    def handler(_: httpx.Request) -> httpx.Response:
+        answered.append(time.perf_counter())
+        if len(answered) == 1:
+            return httpx.Response(503, headers={"Retry-After": "1"})
+        return httpx.Response(200, text='event: done\ndata: {"answer": {"text": "yes"}}\n\n')
+
+    async def one() -> Asked:
+        async with httpx.AsyncClient(transport=httpx.MockTransport(handler)) as client:
+            return await ask(client, ours("http://here", "plant"), "?")
+
+    asked = asyncio.run(one())
+    assert (asked.refusals, asked.refused_without_wait, asked.text) == (1, 0, "yes")
+    assert answered[1] - answered[0] >= 1.0
+
+
+def test_what_is_neither_an_answer_nor_a_refusal_is_an_error() -> None:
+    async def one(status: int) -> Asked:
+        transport = httpx.MockTransport(lambda _: httpx.Response(status))
+        async with httpx.AsyncClient(transport=transport) as client:
+            return await ask(client, ours("http://here", "plant"), "?")
+
+    assert asyncio.run(one(500)).error == "status 500"
+    assert asyncio.run(one(200)).error == "ended early"
+
+
+def test_a_closed_loop_counts_what_began_in_time(url: str) -> None:
+    done, seconds = asyncio.run(closed_loop([ours(url, "plant")] * 2, ["a", "b", "c"], seconds=0.5))
+    figures = summary(done, seconds)
+    assert figures["answered"] == figures["asked"] == len(done) > 2
+    assert figures["errors"] == {}
+    assert figures["answers_per_second"] > 2
+
+
+def test_a_part_is_measured_once_as_long_as_its_settings_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "FOLDER", tmp_path)
+    measured: list[int] = []
+
+    def measure() -> dict[str, Any]:
+        measured.append(1)
+        return {"value": len(measured)}
+
+    assert Results("x").once("part", {"n": 1}, measure) == {"value": 1}
+    assert Results("x").once("part", {"n": 1}, measure) == {"value": 1}
+    assert Results("x").once("part", {"n": 2}, measure) == {"value": 2}
+    assert Results("x", fresh=True).once("part", {"n": 2}, measure) == {"value": 3}
+
+
+def test_the_report_tells_what_is_measured_and_what_is_not(tmp_path: Path) -> None:
+    done = [Asked("q", 0.0, status=200, first_event=0.1, first_token=0.2, whole=1.0, text="a") for _ in range(4)]
+    part = summary(done, 4.0) | {"clients": 4, "memory": [(1.0, 900.0), (2.0, 910.0)]}
+    slower = part | {"first_token": {"p50": 0.8, "p95": 0.8, "max": 0.8, "n": 4}}
+    file = {
+        "hardware": "2 cores",
+        "commit": "abc",
+        "date": "2026-11-25",
+        "command": "python -m bench.serving.load --suites DIR",
+        "parts": {
+            "ours-4": {"settings": {}, "result": part},
+            "peer-4": {"settings": {}, "result": slower},
+        },
+    }
+    assert line("ours-4", part)["MB max"] == 910.0
+    assert against(part, slower)["first token p95 ratio"] == 0.25
+    text = page({"load": file}, tmp_path / "serving.md")
+    assert "2 cores · commit abc · 2026-11-25 · `python -m bench.serving.load --suites DIR`" in text
+    assert "| ours-4 | peer-4 | 0.25 |" in text
+    assert "Not measured yet: `python -m bench.serving.soak`." in text
+    assert "<svg" in (tmp_path / "serving" / "latency.svg").read_text("utf-8")
