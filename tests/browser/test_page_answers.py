@@ -116,8 +116,8 @@ def test_what_the_documents_do_not_answer_is_told_with_what_comes_closest(page: 
 
 def test_an_answer_is_stopped_while_it_is_made_and_the_next_one_comes(page: Page) -> None:
     ask(page, "Explain in your own words how a bushing change is done, step by step.")
-    expect(page.get_by_role("button", name="Stop")).to_be_visible()
-    page.get_by_role("button", name="Stop").click()
+    expect(page.get_by_role("button", name="Stop", exact=True)).to_be_visible()
+    page.get_by_role("button", name="Stop", exact=True).click()
     expect(page.locator(".turn")).to_contain_text("Stopped before there was a checked answer.")
     ask_and_wait(page, "After a bushing change, how long do we run to scrap?", 1)
     expect(page.locator(".answer")).to_contain_text("70 minutes")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -26,7 +27,7 @@ PROGRAM = (
     "from api.serving import serve\nfrom tests.fakes.pipeline import FakePipeline\nfrom rag.settings import load\n"
     "class Told(FakePipeline):\n"
     "    def close(self):\n        print('closed', flush=True)\n"
-    "serve(load({'UNDERSTUDY_SERVER__DRAIN_SECONDS': sys.argv[1]}), port=0,\n"
+    "serve(load({'UNDERSTUDY_SERVER__DRAIN_SECONDS': sys.argv[1], 'UNDERSTUDY_SERVER__WORKERS': '1'}), port=0,\n"
     "      build=lambda settings: Told(pace=0.02, tokens=int(sys.argv[2])))"
 )
 
@@ -40,14 +41,19 @@ class Server:
         assert self.process.stdout is not None
         self.url = re.findall(r"http://127\.0\.0\.1:\d+", self.process.stdout.readline())[0]
         self._callers = ThreadPoolExecutor(8)
+        self._numbers = itertools.count()
+
+    def question(self) -> dict[str, str]:
+        """One of its own each time: the same one would be answered along with the first."""
+        return PLANT | {"question": f"slow {next(self._numbers)}"}
 
     def stream(self) -> tuple[threading.Event, Future[list[tuple[str, dict[str, object]]]]]:
         """An open stream: set once its first event came, and all of its events in the end."""
-        begun = threading.Event()
+        begun, asked = threading.Event(), self.question()
 
         def read() -> list[tuple[str, dict[str, object]]]:
             found, name = [], ""
-            with httpx.stream("POST", f"{self.url}/v1/answers/stream", json=PLANT, timeout=60) as response:
+            with httpx.stream("POST", f"{self.url}/v1/answers/stream", json=asked, timeout=60) as response:
                 for line in response.iter_lines():
                     if line.startswith("event: "):
                         name = line.removeprefix("event: ")
@@ -60,7 +66,7 @@ class Server:
 
     def ask(self) -> Future[httpx.Response]:
         """A whole answer, which waits behind those before it."""
-        return self._callers.submit(httpx.post, f"{self.url}/v1/answers", json=PLANT, timeout=60)
+        return self._callers.submit(httpx.post, f"{self.url}/v1/answers", json=self.question(), timeout=60)
 
     def signal(self) -> None:
         os.kill(self.process.pid, signal.SIGTERM)
