@@ -36,8 +36,9 @@ from rag.types import (
 
 T = TypeVar("T")
 
-WORKERS_A_CORE = 2
-"""Answers in work for each core: while the engine reads for one, the embedder reads for another."""
+WORKERS_A_CORE = 1
+"""Answers in work for each core: on two cores four clients get 1.3 answers a second from two workers and from one, 1.0
+from four, whose embedder and engine keep each other waiting (docs/experiments.md)."""
 
 LOOKUPS = 2
 """Threads that search and list: embedding has one owner, so that more would only wait inside it."""

@@ -179,7 +179,7 @@ class ServerSettings(Section):
     max_waiting_each: int = Field(
         16, ge=1, description="answers of any one key that may wait; beyond it 429 with Retry-After"
     )
-    workers: int = Field(0, ge=0, le=256, description="answers that are in work at the same time; 0: two a core")
+    workers: int = Field(0, ge=0, le=256, description="answers that are in work at the same time; 0: one a core")
     timeout_seconds: float = Field(120.0, gt=0, description="longest time to an answer, waiting included")
     kept_answers: int = Field(0, ge=0, description="latest answers that are given again to the same question; 0: none")
     report: str = Field(
