@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import html
 import json
 from typing import Any
@@ -31,13 +32,23 @@ class DocumentationController(Controller):
     @get("/openapi.json", sync_to_thread=True)
     def openapi(self) -> Response[bytes]:
         """The OpenAPI 3.1 document."""
-        return Response(json.dumps(document()).encode(), media_type="application/json")
+        return Response(_openapi(), media_type="application/json")
 
     @get("/", sync_to_thread=True)
     def page(self) -> Response[bytes]:
         """The document as a page to read."""
-        body = page(document()).encode()
-        return Response(body, media_type="text/html", headers={"Content-Security-Policy": POLICY})
+        return Response(_page(), media_type="text/html", headers={"Content-Security-Policy": POLICY})
+
+
+# Both are made once: they are open to everybody, and take tens of milliseconds.
+@functools.cache
+def _openapi() -> bytes:
+    return json.dumps(document()).encode()
+
+
+@functools.cache
+def _page() -> bytes:
+    return page(document()).encode()
 
 
 def page(openapi: dict[str, Any]) -> str:
