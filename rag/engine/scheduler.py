@@ -26,7 +26,7 @@ MIXED_CHUNK = 128
 """Rows of a call in which somebody speaks, who then waits for a sixth of a second at the most (two cores, 135M)."""
 
 TURN = 16
-"""Calls after which requests of another adapter have their turn: changing it costs about as much as a token."""
+"""Calls after which requests of another adapter have their turn: a call has one, and a change costs a new graph."""
 
 PREFIX_SEQUENCES = 8
 """Beginnings that are kept at the most; an eighth of the memory is theirs."""
