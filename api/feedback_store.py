@@ -7,6 +7,7 @@ Knows no HTTP.
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
@@ -25,8 +26,11 @@ CREATE TABLE IF NOT EXISTS feedback (
 CREATE INDEX IF NOT EXISTS feedback_time ON feedback (time);
 """
 
-WAIT_SECONDS = 5.0
-"""Longest wait for another writer of the same file: a write takes milliseconds."""
+WAIT_SECONDS = 30.0
+"""Longest wait for another process that writes the same file: a write takes as long as the disk takes to sync."""
+
+_TURNS = threading.Lock()
+"""Writers of one process take turns in order; SQLite's own wait is a poll, in which one of many can lose every time."""
 
 Rating = Literal["up", "down", "correct", "incorrect"]
 
@@ -66,7 +70,8 @@ class FeedbackStore:
     def keep(self, feedback: Feedback) -> None:
         """Store it, on disk when this returns. Raises StorageFull, CorpusError."""
         now = datetime.now(UTC).isoformat()
-        with self._opened() as db, db:
+        with _TURNS, self._opened() as db:
+            db.execute("BEGIN IMMEDIATE")
             db.execute(
                 "INSERT INTO feedback VALUES (?, ?, ?) ON CONFLICT (request_id) DO UPDATE "
                 "SET time = excluded.time, body = excluded.body",
@@ -77,6 +82,7 @@ class FeedbackStore:
                 "(SELECT request_id FROM feedback ORDER BY time DESC, request_id LIMIT -1 OFFSET ?)",
                 (self._most,),
             )
+            db.execute("COMMIT")
 
     def all(self) -> list[Feedback]:
         """Everything that is kept, oldest first. Raises CorpusError."""
@@ -89,8 +95,7 @@ class FeedbackStore:
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
         try:
-            with closing(sqlite3.connect(self._path, timeout=WAIT_SECONDS)) as db:
-                db.execute("PRAGMA journal_mode=WAL")
+            with closing(sqlite3.connect(self._path, timeout=WAIT_SECONDS, isolation_level=None)) as db:
                 db.execute("PRAGMA synchronous=FULL")
                 db.executescript(SCHEMA)
                 yield db
