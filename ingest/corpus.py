@@ -11,7 +11,7 @@ import hashlib
 import os
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from ingest import readers, rows
 from ingest.rows import Mapping as RowMapping
 from rag.errors import InvalidCorpus, UnreadableDocument
 from rag.types import Document, FieldType, MetadataValue
+
+Read = Callable[[readers.Reader, Path], readers.Extracted]
 
 MAX_FILE_BYTES = 200 * 1024 * 1024
 """A larger file is listed as unreadable: split it, or turn it into rows."""
@@ -88,7 +90,7 @@ class Corpus:
     declaration: Declaration = field(default_factory=Declaration)
     mapping: RowMapping | None = None
     skipped: tuple[Unreadable, ...] = field(default=())
-    read: Callable[[readers.Reader, Path], readers.Extracted] = readers.Reader.read
+    read: Read = readers.Reader.read
     """How a file is read; rows are read here, line by line."""
 
     def documents(self) -> Iterator[Found | Unreadable]:
@@ -141,6 +143,7 @@ class Corpus:
                 file_sha256=sha256,
                 source=name,
                 metadata={**text.metadata, **declared},
+                layout=text.layout,
             )
 
         recipe = f"{reader.fingerprint}/{_hash(sorted(declared.items()))}"
@@ -172,8 +175,12 @@ class Corpus:
             )
 
 
-def open_corpus(path: Path, *, mapping: RowMapping | None = None) -> Corpus:
+def open_corpus(path: Path, *, mapping: RowMapping | None = None, read: Read = readers.Reader.read) -> Corpus:
     """The corpus at a path. Raises InvalidCorpus when there is none, or its corpus.toml makes no sense."""
+    return replace(_opened(path, mapping), read=read)
+
+
+def _opened(path: Path, mapping: RowMapping | None) -> Corpus:
     if path.is_file():
         return Corpus(root=path.parent, files=(path.name,), mapping=mapping)
     if not path.is_dir():
@@ -198,7 +205,7 @@ def open_corpus(path: Path, *, mapping: RowMapping | None = None) -> Corpus:
     return Corpus(root=path, files=files, mapping=mapping, skipped=skipped)
 
 
-def folder_of_files(root: Path, read: Callable[[readers.Reader, Path], readers.Extracted]) -> Corpus:
+def folder_of_files(root: Path, read: Read) -> Corpus:
     """Every file below a folder as a document by its path, whatever the folder's files are called."""
     files, skipped = _walk(root)
     return Corpus(root=root, files=files, skipped=skipped, read=read)
@@ -206,7 +213,7 @@ def folder_of_files(root: Path, read: Callable[[readers.Reader, Path], readers.E
 
 def readable_suffixes() -> frozenset[str]:
     """Of the files that this project reads itself."""
-    return frozenset((*readers.READERS, *rows.SUFFIXES))
+    return frozenset((*filter(None, readers.READERS), *rows.SUFFIXES))
 
 
 def _walk(root: Path) -> tuple[tuple[str, ...], tuple[Unreadable, ...]]:

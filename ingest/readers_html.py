@@ -39,7 +39,11 @@ MAX_DEPTH = 400
 
 def read_html(path: Path) -> Extracted:
     """The text of a page: `<main>` or `<article>` where there is one, without navigation, scripts and footers."""
-    source = decode(path.read_bytes())
+    return html_text(decode(path.read_bytes()))
+
+
+def html_text(source: str) -> Extracted:
+    """The same for a page that is there already: a chapter of a book, the body of an e-mail."""
     # lxml: html.parser needs minutes for half a megabyte of unclosed quotes, its time grows with the square
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Beautiful Soup's guesses about what the markup might be

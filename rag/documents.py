@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from pydantic import NonNegativeInt
 
 from rag.catalog import storage_error
 from rag.errors import CorpusError, StorageFull
+from rag.page_boxes import PlacedText
 from rag.types import Document, MetadataValue, Value
 
 SCHEMA = """
@@ -31,8 +33,15 @@ CREATE TABLE IF NOT EXISTS chunks (
     id TEXT PRIMARY KEY, document_id TEXT NOT NULL, start INTEGER NOT NULL, "end" INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX IF NOT EXISTS chunks_document ON chunks (document_id);
+CREATE TABLE IF NOT EXISTS layouts (
+    document_id TEXT PRIMARY KEY, text_sha256 TEXT NOT NULL, places BLOB NOT NULL
+) STRICT;
 CREATE TABLE IF NOT EXISTS pending (document_id TEXT PRIMARY KEY, chunk_ids TEXT NOT NULL) STRICT;
 """
+
+
+TABLES = (("documents", "id"), ("chunks", "document_id"), ("layouts", "document_id"), ("pending", "document_id"))
+"""Of what is kept of a document, and the column with its id."""
 
 
 class StoredChunk(Value):
@@ -109,7 +118,7 @@ class DocumentStore:
     # --- reading ---
 
     def get(self, document_id: str) -> Document | None:
-        """A document with its whole text, or None."""
+        """A document with its whole text, but without its layout, or None."""
         row = self._one(
             "SELECT id, title, text, file_sha256, source, metadata FROM documents WHERE id = ?", (document_id,)
         )
@@ -118,6 +127,18 @@ class DocumentStore:
         return Document(
             id=row[0], title=row[1], text=row[2], file_sha256=row[3], source=row[4], metadata=json.loads(row[5])
         )
+
+    def whole(self, document_id: str) -> Document | None:
+        """A document with its text and its layout, to be written elsewhere, or None."""
+        document = self.get(document_id)
+        return document and document.model_copy(update={"layout": self.layout(document_id)})
+
+    def layout(self, document_id: str) -> tuple[PlacedText, ...]:
+        """Where a document's text stands on pages, in order; empty for one without pages."""
+        if not self._one("SELECT 1 FROM sqlite_master WHERE name = 'layouts'"):
+            return ()  # a generation of before there were any
+        row = self._one("SELECT places FROM layouts WHERE document_id = ?", (document_id,))
+        return tuple(PlacedText(*item) for item in json.loads(zlib.decompress(row[0]))) if row else ()
 
     def summaries(self, *, after: str = "", limit: int = -1) -> list[DocumentSummary]:
         """Documents without their texts, by id: those whose id comes after `after`, at most `limit` unless negative."""
@@ -198,6 +219,14 @@ class DocumentStore:
                         recipe,
                     ),
                 )
+                # a document that was got from here and is written again has no layout with it: the stored one stays
+                old = "DELETE FROM layouts WHERE document_id = ? AND text_sha256 != ?"
+                db.execute(old, (document.id, document.text_sha256))
+                if document.layout:
+                    places = zlib.compress(json.dumps(document.layout).encode())
+                    db.execute(
+                        "INSERT OR REPLACE INTO layouts VALUES (?, ?, ?)", (document.id, document.text_sha256, places)
+                    )
                 db.execute("DELETE FROM chunks WHERE document_id = ?", (document.id,))
                 db.executemany(
                     "INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?)",
@@ -208,7 +237,7 @@ class DocumentStore:
     def delete(self, document_ids: Sequence[str]) -> None:
         """Forget documents whose chunks are gone from the index."""
         with self._transaction() as db:
-            for table, column in (("documents", "id"), ("chunks", "document_id"), ("pending", "document_id")):
+            for table, column in TABLES:
                 # both names come from the line above, never from a caller
                 db.executemany(f"DELETE FROM {table} WHERE {column} = ?", [(d,) for d in document_ids])  # noqa: S608
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 
-from rag import calibration, filters
+from rag import calibration, filters, page_boxes
 from rag.answering import Answerer, Brief, Limits, Outcome
 from rag.catalog import Catalog, Generation
 from rag.documents import DocumentSummary
@@ -337,7 +337,7 @@ class Pipeline:
         return round(fit.confidence(outcome.signals), 6), least, warning
 
     def _verified(self, domain: OpenDomain, citations: tuple[Citation, ...]) -> Iterator[Citation]:
-        """Only citations whose quote stands in the stored text, exactly there."""
+        """Only citations whose quote stands in the stored text, exactly there; with their places on pages."""
         for citation in citations:
             document = domain.documents.get(citation.document_id)
             if (
@@ -345,7 +345,10 @@ class Pipeline:
                 and document.text_sha256 == citation.text_sha256
                 and document.text[citation.char_start : citation.char_end] == citation.quote
             ):
-                yield citation
+                layout = domain.documents.layout(citation.document_id)
+                yield citation.model_copy(
+                    update={"boxes": page_boxes.boxes(layout, citation.char_start, citation.char_end)}
+                )
 
     def _info(self, name: str) -> DomainInfo:
         problem, compatible = "", True
