@@ -17,7 +17,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ingest import readers, rows
+from ingest import path_patterns, readers, rows
+from ingest.metadata import VALIDITY
+from ingest.path_patterns import PathPattern
 from ingest.rows import Mapping as RowMapping
 from rag.errors import InvalidCorpus, UnreadableDocument
 from rag.types import Document, FieldType, MetadataValue
@@ -53,11 +55,12 @@ class Rows(_Strict):
 
 
 class Declaration(_Strict):
-    """A whole corpus.toml."""
+    """A whole corpus.toml; fields that say when a document is in force are always filterable."""
 
     corpus: About = About()
     filterable: dict[str, FieldType] = Field(default_factory=dict)
     metadata: dict[str, dict[str, MetadataValue]] = Field(default_factory=dict)
+    paths: tuple[PathPattern, ...] = ()
     rows: tuple[Rows, ...] = ()
 
 
@@ -128,11 +131,17 @@ class Corpus:
             count += rows.estimate(path) if rows.holds_rows(path) and path.is_file() else 1
         return count
 
+    def _declared(self, name: str) -> dict[str, MetadataValue]:
+        """What is declared of a file: by its path, and by its name, which wins."""
+        patterns = self.declaration.paths
+        told = {field: readers.scalar(value) for field, value in path_patterns.told(name, patterns).items()}
+        return {**path_patterns.declared(name, patterns), **told, **self.declaration.metadata.get(name, {})}
+
     def _file(self, path: Path, name: str) -> Found:
         reader = readers.reader_for(path)
         with path.open("rb") as handle:
             sha256 = hashlib.file_digest(handle, "sha256").hexdigest()
-        declared = dict(self.declaration.metadata.get(name, {}))
+        declared = self._declared(name)
 
         def read() -> Document:
             text = self.read(reader, path)
@@ -150,7 +159,7 @@ class Corpus:
         return Found(id=name, source=name, file_sha256=sha256, recipe=recipe, metadata=declared, read=read)
 
     def _rows(self, path: Path, name: str, mapping: RowMapping | None) -> Iterator[Found | Unreadable]:
-        declared = dict(self.declaration.metadata.get(name, {}))
+        declared = self._declared(name)
         recipe = f"{rows.FINGERPRINT}/{_hash([repr(mapping), *sorted(declared.items())])}"
         for row in rows.read(path, name, mapping):
             if isinstance(row, rows.BadRow):
@@ -254,13 +263,16 @@ def _os_walk(root: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
 
 def _declaration(path: Path) -> Declaration:
     try:
-        return Declaration.model_validate(tomllib.loads(path.read_text("utf-8")))
+        declaration = Declaration.model_validate(tomllib.loads(path.read_text("utf-8")))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidCorpus(f"{path} is no TOML: {error}") from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise InvalidCorpus(f"{path}: {where}: {first['msg']}") from error
+    told = path_patterns.fields(declaration.paths).union(*declaration.metadata.values())
+    validity = {name: FieldType.DATETIME for name in VALIDITY if name in told}
+    return declaration.model_copy(update={"filterable": {**validity, **declaration.filterable}})
 
 
 def _row_mapping(table: Rows) -> RowMapping:

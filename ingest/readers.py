@@ -81,7 +81,7 @@ def read_markdown(path: Path) -> Extracted:
     if match := _FRONT_MATTER.match(text):
         for line in match[1].splitlines():
             if found := _FIELD.match(line):
-                metadata[found[1]] = _scalar(found[2].strip())
+                metadata[found[1]] = scalar(found[2].strip())
         text = text[match.end() :].lstrip("\n")
     told = metadata.pop("title", "")
     heading = _TITLE.search(text)
@@ -96,7 +96,7 @@ def read_text(path: Path) -> Extracted:
     return Extracted(text, first.strip() if alone else "")
 
 
-def _scalar(value: str) -> MetadataValue:
+def scalar(value: str) -> MetadataValue:
     """A front matter value: true/false, integer, float, or text without its quotes."""
     if value.casefold() in ("true", "false"):
         return value.casefold() == "true"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from rag import calibration, filters, page_boxes
 from rag.answering import Answerer, Brief, Limits, Outcome
@@ -18,6 +19,7 @@ from rag.language import NAMES, detect
 from rag.open_domains import OpenDomain, OpenDomains
 from rag.prompt import fingerprint, heading_line
 from rag.protocols import Embedder, Index, LanguageModel, Reranker, Vectors
+from rag.revisions import FIELDS
 from rag.stages import StageClock
 from rag.types import (
     Answer,
@@ -307,9 +309,10 @@ class Pipeline:
         old: frozenset[str] = frozenset()
         if self._limits.scope and chosen is None:
             scopes = domain.scopes()
-            chosen, numbered, old = scopes.filter(text).documents, scopes.numbered(text), scopes.superseded(text)
-        wanted = candidates * 2 if old else candidates
-        found = search(chosen, wanted)
+            chosen, numbered = scopes.filter(text).documents, scopes.numbered(text)
+            if not FIELDS & {condition.field for condition in question.filter.conditions}:
+                old = scopes.superseded(text, datetime.now(UTC))
+        found = search(chosen, wanted := candidates * 2 if old else candidates)
         if not found and chosen != question.filter.documents:
             found = search(question.filter.documents, wanted)
         if numbered:
@@ -345,10 +348,9 @@ class Pipeline:
                 and document.text_sha256 == citation.text_sha256
                 and document.text[citation.char_start : citation.char_end] == citation.quote
             ):
-                layout = domain.documents.layout(citation.document_id)
-                yield citation.model_copy(
-                    update={"boxes": page_boxes.boxes(layout, citation.char_start, citation.char_end)}
-                )
+                places = domain.documents.layout(citation.document_id)
+                found = page_boxes.boxes(places, citation.char_start, citation.char_end)
+                yield citation.model_copy(update={"boxes": found})
 
     def _info(self, name: str) -> DomainInfo:
         problem, compatible = "", True
