@@ -6,6 +6,7 @@ Knows no format beyond zip.
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,7 +33,7 @@ def bounded(path: Path, *, kind: str, holds: str) -> Iterator[zipfile.ZipFile]:
         with zipfile.ZipFile(path) as archive:
             _check(archive, kind, holds)
             yield archive
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, UnicodeDecodeError) as error:
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, UnicodeDecodeError) as error:
         raise UnreadableDocument(f"the file is no {kind}, or a damaged one: {error}") from error
 
 

@@ -26,6 +26,8 @@ from rag.types import Document, FieldType, MetadataValue
 
 Read = Callable[[readers.Reader, Path], readers.Extracted]
 
+MAX_BAD_ROWS = 1000
+"""Of one file, those that are listed each; the others are counted."""
 MAX_FILE_BYTES = 200 * 1024 * 1024
 """A larger file is listed as unreadable: split it, or turn it into rows."""
 
@@ -161,9 +163,12 @@ class Corpus:
     def _rows(self, path: Path, name: str, mapping: RowMapping | None) -> Iterator[Found | Unreadable]:
         declared = self._declared(name)
         recipe = f"{rows.FINGERPRINT}/{_hash([repr(mapping), *sorted(declared.items())])}"
+        bad, row = 0, None
         for row in rows.read(path, name, mapping):
             if isinstance(row, rows.BadRow):
-                yield Unreadable(row.source, row.reason)
+                bad += 1
+                if bad <= MAX_BAD_ROWS:
+                    yield Unreadable(row.source, row.reason)
                 continue
             metadata = {**row.metadata, **declared}
             document = Document(
@@ -182,6 +187,10 @@ class Corpus:
                 metadata=metadata,
                 read=lambda document=document: document,  # type: ignore[misc]  # mypy cannot type a default here
             )
+        if row is None:
+            yield Unreadable(name, "the file has no rows")
+        if bad > MAX_BAD_ROWS:
+            yield Unreadable(name, f"{bad - MAX_BAD_ROWS:,} more of its rows give no document; the first are listed")
 
 
 def open_corpus(path: Path, *, mapping: RowMapping | None = None, read: Read = readers.Reader.read) -> Corpus:
@@ -245,7 +254,8 @@ def _walk(root: Path) -> tuple[tuple[str, ...], tuple[Unreadable, ...]]:
                 continue
             if not name.isprintable() or any("\ud800" <= c <= "\udfff" for c in relative):
                 shown = relative.encode("utf-8", "replace").decode("utf-8")
-                skipped.append(Unreadable(shown, "its name is no UTF-8 text: rename it"))
+                text = "no UTF-8 text" if shown != relative else "broken by characters that cannot be shown"
+                skipped.append(Unreadable(shown, f"its name is {text}: rename it"))
             elif path.is_symlink() and not os.path.realpath(path).startswith(f"{home}{os.sep}"):
                 skipped.append(Unreadable(relative, "it is a link out of the corpus"))
             elif not path.is_file():

@@ -78,7 +78,7 @@ def _moment(text: str, *, last: bool) -> str:
     if part := _PART_OF_DATE.fullmatch(text):
         year, month = int(part[1]), int(part[2] or (12 if last else 1))
         day = int(part[3] or (monthrange(year, month)[1] if last and 1 <= month <= 12 else 1))
-        clock = (23, 59, 59) if last else ()
+        clock = (23, 59, 59) if last else (0, 0, 0)
         return datetime(year, month, day, *clock, tzinfo=UTC).isoformat()
     moment = datetime.fromisoformat(text)
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).isoformat()

@@ -58,6 +58,10 @@ class Reader:
             raise UnreadableDocument(
                 f"reading {path.suffix} needs {error.name}: `pip install 'understudy[{self.extra}]'` brings it"
             ) from error
+        except MemoryError:
+            raise UnreadableDocument("it needs more memory than a reader may take") from None
+        except RecursionError:
+            raise UnreadableDocument("its parts are nested too deeply") from None
         except OSError as error:
             raise UnreadableDocument(f"the file cannot be read: {error.strerror or error}") from error
         except Exception as error:  # parsers raise anything on a bad file, which must not stop the rest

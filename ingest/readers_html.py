@@ -31,8 +31,9 @@ DROPPED = (
 ROLES = ("navigation", "banner", "contentinfo", "search", "complementary")
 BLOCKS = {
     "p", "div", "section", "article", "main", "ul", "ol", "dl", "dt", "dd", "blockquote", "pre", "figure", "figcaption",
-    "header", "address", "details", "summary", "hr", "body", "html",
+    "header", "address", "details", "summary", "hr", "body", "html", "table", "tr", "td", "th", "caption",
 }  # fmt: skip
+"""Elements that stand apart; a table with tables in it is one of layout."""
 MAX_DEPTH = 400
 """Nested elements; deeper ones are no document that a person wrote."""
 
@@ -83,7 +84,7 @@ def _write_tag(tag: Tag, parts: list[str], depth: int) -> None:
     name = tag.name.lower()
     if re.fullmatch(r"h[1-6]", name):
         parts.append(f"\n\n{'#' * int(name[1])} {tag.get_text(' ', strip=True)}\n\n")
-    elif name == "table":
+    elif name == "table" and tag.find("table") is None:
         parts.append(f"\n\n{_table(tag)}\n\n")
     elif name == "br":
         parts.append("\n")

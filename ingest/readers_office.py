@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +16,11 @@ from ingest.readers import Extracted
 from rag.errors import UnreadableDocument
 from rag.types import MetadataValue
 
+DAMAGED = (
+    zipfile.BadZipFile, zlib.error, OSError, ArithmeticError, AssertionError, AttributeError, IndexError, KeyError,
+    NotImplementedError, SyntaxError, TypeError, ValueError,
+)  # fmt: skip
+"""What both libraries raise on damaged files, found by fuzzing; lxml's XMLSyntaxError is a SyntaxError."""
 MAX_GROUPS = 20
 """Groups within groups of a slide's shapes; deeper ones are no slide that a person drew."""
 
@@ -28,8 +35,7 @@ def read_docx(path: Path) -> Extracted:
     try:
         document = docx.Document(str(path))
         blocks = list(document.iter_inner_content())
-    except (PackageNotFoundError, KeyError, ValueError, AttributeError, SyntaxError, OSError) as error:
-        # lxml's XMLSyntaxError is a SyntaxError
+    except (PackageNotFoundError, *DAMAGED) as error:
         raise UnreadableDocument(f"the DOCX is damaged: {error}") from error
     lines: list[str] = []
     title = clean(document.core_properties.title or "").strip()
@@ -66,8 +72,7 @@ def read_pptx(path: Path) -> Extracted:
         slides = [_slide(number, slide) for number, slide in enumerate(deck.slides, start=1)]
         properties = deck.core_properties
         title = clean(properties.title or "").strip()
-    except (PythonPptxError, KeyError, ValueError, AttributeError, TypeError, SyntaxError, OSError) as error:
-        # lxml's XMLSyntaxError is a SyntaxError
+    except (PythonPptxError, *DAMAGED) as error:
         raise UnreadableDocument(f"the PPTX is damaged: {error}") from error
     if title == "PowerPoint Presentation":
         title = ""

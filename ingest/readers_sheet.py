@@ -5,6 +5,7 @@ So whatever chunk a row lands in, it stands under its columns' names. Knows no o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
@@ -19,6 +20,9 @@ BLOCK_WORDS = 100
 """Words of the rows under one heading: with the header row about a chunk."""
 MAX_CELLS = 2_000_000
 """Cells of one workbook, the empty ones between others counted; more is no document but a data set."""
+MAX_EXTENT = 20_000_000
+"""Cells of the rectangle around all that are filled: calamine holds it whole, some 25 bytes for each."""
+_CELL = re.compile(rb'\br="([A-Z]{1,3})(\d{1,7})"')
 _PARTS = {".xlsx": "xl/workbook.xml", ".xlsb": "xl/workbook.bin", ".ods": "content.xml"}
 
 
@@ -29,6 +33,8 @@ def read_sheet(path: Path) -> Extracted:
     suffix = path.suffix.lower()
     if suffix in _PARTS:
         archives.check(path, kind=f"spreadsheet ({suffix})", holds=_PARTS[suffix])
+    if suffix == ".xlsx":
+        _check_extent(path)
     try:
         book = calamine.CalamineWorkbook.from_path(str(path))
         texts: list[str] = []
@@ -47,6 +53,30 @@ def read_sheet(path: Path) -> Extracted:
     except (calamine.CalamineError, calamine.ZipError, calamine.XmlError) as error:
         raise UnreadableDocument(f"the spreadsheet is damaged: {error}") from error
     return Extracted("\n\n".join(texts))
+
+
+def _check_extent(path: Path) -> None:
+    """Raise UnreadableDocument where cells lie so far apart that the rectangle around them takes gigabytes."""
+    with archives.bounded(path, kind="spreadsheet (.xlsx)", holds=_PARTS[".xlsx"]) as archive:
+        for name in archive.namelist():
+            if not name.startswith("xl/worksheets/"):
+                continue
+            rows, columns, rest = 0, 0, b""
+            with archive.open(name) as part:
+                while block := part.read(1 << 20):
+                    for found in _CELL.finditer(rest + block):
+                        columns = max(columns, _column(found[1]))
+                        rows = max(rows, int(found[2]))
+                    rest = block[-64:]
+            if rows * columns > MAX_EXTENT:
+                raise UnreadableDocument(f"its cells lie in {rows:,} rows and {columns:,} columns: export them as CSV")
+
+
+def _column(letters: bytes) -> int:
+    number = 0
+    for letter in letters:
+        number = 26 * number + letter - 64
+    return number
 
 
 def _sections(name: str, rows: Iterator[Sequence[Any]]) -> Iterator[str]:

@@ -159,8 +159,8 @@ class DocumentStore:
                 "(SELECT min(o.document_id) FROM likeness l JOIN likeness o ON o.words_sha256 = l.words_sha256"
                 " WHERE l.document_id = d.id)"
             )
-        # `same` is one of the two texts above, never a caller's
         query = (
+            # `same` is one of the two texts above, never a caller's
             "SELECT d.id, d.title, length(d.text), count(c.id), d.text_sha256, d.file_sha256, d.source, d.recipe,"  # noqa: S608
             f" d.metadata, {same} FROM documents d LEFT JOIN chunks c ON c.document_id = d.id"
             " WHERE d.id > ? GROUP BY d.id ORDER BY d.id LIMIT ?"
