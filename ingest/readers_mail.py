@@ -30,7 +30,7 @@ def read_mail(path: Path) -> Extracted:
     told = {name: _header(message, name) for name in _TOLD}
     metadata: dict[str, MetadataValue] = {name.lower(): value for name, value in told.items() if value}
     if told["Date"]:
-        with suppress(ValueError, TypeError, IndexError):  # it stays as it was written
+        with suppress(ArithmeticError, IndexError, TypeError, ValueError):  # it stays as it was written
             metadata["date"] = email.utils.parsedate_to_datetime(told["Date"]).isoformat()
     lines = [f"{name}: {value}" for name, value in told.items() if value]
     names = [_attached(part) for part in message.iter_attachments()] if message.is_multipart() else []
@@ -44,7 +44,10 @@ def read_mail(path: Path) -> Extracted:
 
 
 def _header(message: EmailMessage, name: str) -> str:
-    value = message.get(name)
+    try:
+        value = message.get(name)
+    except (ArithmeticError, AttributeError, IndexError, TypeError, ValueError):  # of a broken address or date
+        value = next((raw for key, raw in message.raw_items() if key.lower() == name.lower()), None)
     return " ".join(clean(str(value)).split()) if value else ""
 
 

@@ -114,3 +114,9 @@ def test_a_book_with_locked_chapters_is_refused_by_reason(tmp_path: Path) -> Non
     with zipfile.ZipFile(tmp_path / "a.epub", "a") as archive:
         archive.writestr("META-INF/encryption.xml", f"<encryption>{locked}</encryption>")
     assert "encrypted (DRM)" in refusal(tmp_path / "a.epub")
+
+
+def test_a_message_with_a_broken_address_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a.eml").write_bytes(b'From: Ann Brg <\nTo: Ben <"\n\nValve T-1042 opens.\n')
+    found = reader_for(tmp_path / "a.eml").read(tmp_path / "a.eml")
+    assert found.text == 'From: Ann Brg <\nTo: Ben <"\n\nValve T-1042 opens.\n'
