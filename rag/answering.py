@@ -47,6 +47,7 @@ class Limits:
     min_support: float
     min_coverage: float
     sentences: int
+    sentence_spread: float
     min_relevance: float
     min_confidence: float
     likelihood_weight: float
@@ -124,8 +125,10 @@ class Answerer:
         sentences = reading.rank(question, spoken, self._embedder)
         relevant = bool(sentences) and sentences[0].score >= self._limits.min_relevance
         clock.lap("read")
-        chosen = reading.excerpts(sentences[: self._limits.sentences]) if relevant else []
-        used = context.fit(chosen, budget=budget, count_tokens=self._model.count_tokens)
+        read = sentences[: self._limits.sentences] if relevant else []
+        if not options:
+            read = [s for s in read if s.score >= read[0].score - self._limits.sentence_spread]
+        used = context.fit(reading.excerpts(read), budget=budget, count_tokens=self._model.count_tokens)
         messages = answer_messages(question, used, options=options)
         clock.lap("context")
         return Brief(question, domain, found, sentences, relevant, used, messages, text_of)
@@ -182,7 +185,8 @@ class Answerer:
             return Outcome(grounding.Verdict("", (), silent(brief)), "span")
         prompt = self._prompt(brief.messages, brief.domain).model_copy(update={"max_tokens": SPAN_TOKENS})
         texts = [passage.text for passage in brief.used]
-        spans = self._model.extract(prompt, texts, alternatives=(extraction.REFUSAL,), cancelled=cancelled)
+        worth = extraction.worth(brief.used, brief.sentences)
+        spans = self._model.extract(prompt, texts, alternatives=(extraction.REFUSAL,), worth=worth, cancelled=cancelled)
         chosen = extraction.choose(spans, brief.used, brief.sentences)
         tokens = self._model.prompt_tokens(brief.messages)
         if chosen.best is None:

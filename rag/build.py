@@ -198,6 +198,7 @@ def open_model(settings: Settings) -> LanguageModel:
         )
     from rag.adapters import lora_files
     from rag.adapters.llama_model import LlamaModel
+    from rag.engine.merging import merged
     from rag.engine.weights import choose
 
     cache = settings.data.directory / "models"
@@ -209,8 +210,13 @@ def open_model(settings: Settings) -> LanguageModel:
     adapters = lora_files.resolve(
         settings.model.adapter, settings.model.adapters, model=file.path, model_sha256=file.sha256, cache=cache
     )
+    inside = {
+        sha256: written
+        for sha256, lora in adapters.files.items()
+        if (written := merged(weights, file.path, cache / "weights", lora, sha256, tell=_tell))
+    }
     loaded = lora_files.fingerprint(adapters)
-    parts = ("llama/2", file.sha256, weights.format, file.template, version("llama-cpp-python"), *loaded)
+    parts = ("llama/3", file.sha256, weights.format, file.template, version("llama-cpp-python"), *loaded)
     return LlamaModel(
         Path(weights.path),
         name=file.name,
@@ -225,7 +231,9 @@ def open_model(settings: Settings) -> LanguageModel:
         licence=file.licence,
         weights_format=weights.format,
         weights=file.sha256,
-        adapters=adapters.files,
+        adapters={sha256: lora for sha256, lora in adapters.files.items() if sha256 not in inside},
+        merged=inside,
+        plain="" in (adapters.default, *adapters.domains.values()),
         adapter_of=adapters.of,
     )
 
@@ -303,6 +311,7 @@ def build_pipeline(settings: Settings) -> Pipeline:
             min_support=settings.answer.min_support,
             min_coverage=settings.answer.min_coverage,
             sentences=settings.answer.sentences,
+            sentence_spread=settings.answer.sentence_spread,
             min_relevance=settings.answer.min_relevance,
             min_confidence=settings.answer.min_confidence,
             likelihood_weight=settings.answer.likelihood_weight,

@@ -58,6 +58,22 @@ def explains(question: str) -> bool:
     return bool(_EXPLAINS.search(question))
 
 
+def worth(excerpts: Sequence[Passage], sentences: Sequence[Sentence]) -> list[list[tuple[int, int, float]]]:
+    """What the sentences of each excerpt count beside a log-probability, less what the best one does: in nats, <= 0."""
+    best = max((sentence.score for sentence in sentences), default=0.0)
+    found: list[list[tuple[int, int, float]]] = []
+    for excerpt in excerpts:
+        stretches = []
+        for sentence in sentences:
+            if sentence.passage.document_id == excerpt.document_id:
+                moved = sentence.passage.start - excerpt.start
+                start, end = max(0, moved + sentence.start), min(len(excerpt.text), moved + sentence.end)
+                if start < end:
+                    stretches.append((start, end, SENTENCE_WEIGHT * (sentence.score - best)))
+        found.append(stretches)
+    return found
+
+
 def choose(spans: Sequence[Span], excerpts: Sequence[Passage], sentences: Sequence[Sentence]) -> Extraction:
     """Weigh candidates; `spans` were found in the texts of `excerpts`, the refusal as the one alternative after them.
 

@@ -191,10 +191,13 @@ class LanguageModel(Protocol):
         texts: Sequence[str],
         *,
         alternatives: Sequence[str] = (),
+        worth: Sequence[Sequence[tuple[int, int, float]]] = (),
         cancelled: Callable[[], bool] | None = None,
     ) -> list[Span]:
         """The likeliest answers to the prompt that are whole words of one text, or one alternative; best first.
 
+        worth: for each text, stretches (start, end, nats): what an answer that begins there has beside its
+        log-probability; an answer is worth 0 elsewhere, and as an alternative
         All texts are searched at once; of the prompt's limits `max_tokens` and the deadline count. Empty where no
         text has a word. Raises what `score` raises.
         """

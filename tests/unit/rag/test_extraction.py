@@ -42,6 +42,19 @@ def test_a_better_sentence_outweighs_a_little_likelihood() -> None:
     assert found.signals["margin"] == pytest.approx(SENTENCE_WEIGHT * 0.6 - 0.5)
 
 
+def test_a_sentence_of_an_excerpt_is_worth_its_score_below_the_best() -> None:
+    text = "It is old. The valve opens at 6.5 bar."
+    both = passage(text, document="valve", start=100)
+    sentences = [Sentence(both, 11, len(text), 0.9, 0.0), Sentence(both, 0, 10, 0.4, 0.0), whole(FAR, 0.3)]
+    late = both.model_copy(update={"text": text[4:], "start": 104})
+    told = extraction.worth([late, FAR], sentences)
+    assert told == [
+        [(7, len(text) - 4, 0.0), (0, 6, pytest.approx(-0.5 * SENTENCE_WEIGHT))],
+        [(0, len(FAR.text), pytest.approx(-0.6 * SENTENCE_WEIGHT))],
+    ]
+    assert late.text[7:] == "The valve opens at 6.5 bar."
+
+
 def test_the_same_words_are_cited_where_their_sentence_is_best() -> None:
     other = passage("At 6.5 bar it opens.", document="third")
     found = choose(
