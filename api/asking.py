@@ -62,7 +62,8 @@ def render(question: str, answer: Answer) -> str:
         lines += ["   Closest passages:"] if answer.passages else ["   No passage came close."]
         lines += [_closest(passage) for passage in answer.passages[:CLOSEST]]
     for number, citation in enumerate(answer.citations, start=1):
-        where = f"{_line(citation.document_id)}, characters {citation.char_start}-{citation.char_end}"
+        page = f", page {citation.boxes[0].page}" if citation.boxes else ""
+        where = f"{_line(citation.document_id)}{page}, characters {citation.char_start}-{citation.char_end}"
         lines += [f"   [{number}] {_line(citation.title)} ({where})", f'       "{_line(citation.quote)}"']
     stages = " · ".join(f"{timing.stage} {timing.milliseconds:.1f}" for timing in answer.trace.timings)
     total = sum(timing.milliseconds for timing in answer.trace.timings)

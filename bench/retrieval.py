@@ -54,7 +54,7 @@ def main() -> int:
         print(f"\n{result['suite']}: {result['questions']} questions, {result['chunks']} chunks")
         print(f"  {'mode':8} {'hit@1':>20} {'hit@5':>20} {'nDCG@10':>20} {'ms p50':>8}")
         for mode, row in result["modes"].items():
-            cells = " ".join(f"{_cell(row[name]):>20}" for name in ("hit@1", "hit@5", "ndcg@10"))
+            cells = " ".join(f"{cell(row[name]):>20}" for name in ("hit@1", "hit@5", "ndcg@10"))
             print(f"  {mode:8} {cells} {row['ms_p50']:8.2f}")
     return 0
 
@@ -86,9 +86,9 @@ def measure(settings: Settings, folder: Path) -> dict[str, Any]:
             )
             times.append(time.perf_counter() - begin)
             documents = list(dict.fromkeys(passage.document_id for passage in found))
-            scores[i] = _score(documents, set(row["gold_doc_ids"]))
+            scores[i] = score(documents, set(row["gold_doc_ids"]))
         modes[mode.value] = {
-            **{name: _interval(scores[:, column]) for column, name in enumerate(("hit@1", "hit@5", "ndcg@10"))},
+            **{name: interval(scores[:, column]) for column, name in enumerate(("hit@1", "hit@5", "ndcg@10"))},
             "ms_p50": float(np.median(times) * 1000),
         }
     chunks = target.index.count()
@@ -97,7 +97,7 @@ def measure(settings: Settings, folder: Path) -> dict[str, Any]:
     return {"suite": folder.name, "questions": len(asked), "chunks": chunks, "modes": modes}
 
 
-def _score(documents: list[str], gold: set[str]) -> tuple[float, float, float]:
+def score(documents: list[str], gold: set[str]) -> tuple[float, float, float]:
     """(hit@1, hit@5, nDCG@10) of one ranking of documents."""
     gains = [document in gold for document in documents[:10]]
     discounts = 1 / np.log2(np.arange(2, 12))
@@ -105,7 +105,7 @@ def _score(documents: list[str], gold: set[str]) -> tuple[float, float, float]:
     return float(any(gains[:1])), float(any(gains[:5])), float((discounts[: len(gains)] * gains).sum() / ideal)
 
 
-def _interval(values: np.ndarray[Any, np.dtype[np.float64]]) -> dict[str, float]:
+def interval(values: np.ndarray[Any, np.dtype[np.float64]]) -> dict[str, float]:
     """Mean and 95% bootstrap interval over questions, in %."""
     generator = np.random.default_rng(0)
     means = np.array([values[generator.integers(0, len(values), len(values))].mean() for _ in range(RESAMPLES)])
@@ -113,7 +113,8 @@ def _interval(values: np.ndarray[Any, np.dtype[np.float64]]) -> dict[str, float]
     return {"mean": 100 * float(values.mean()), "low": 100 * float(low), "high": 100 * float(high)}
 
 
-def _cell(value: dict[str, float]) -> str:
+def cell(value: dict[str, float]) -> str:
+    """A mean with its interval, to be read."""
     return f"{value['mean']:.1f} [{value['low']:.1f}, {value['high']:.1f}]"
 
 

@@ -197,12 +197,16 @@ def _conditions(where: list[str]) -> dict[str, str]:
 
 def _corpus(path: Path, id_field: str, title_field: str, text_field: list[str] | None) -> Corpus:
     from ingest.corpus import open_corpus
+    from ingest.reading_process import ReadingProcess
     from ingest.rows import Mapping
+    from rag.settings import load
 
     mapping = None
     if id_field or title_field or text_field:
         mapping = Mapping(id=id_field, title=title_field, text=tuple(text_field or ()))
-    return open_corpus(path, mapping=mapping)
+    limits = load().uploads
+    reading = ReadingProcess(seconds=limits.file_seconds, megabytes=limits.file_megabytes)
+    return open_corpus(path, mapping=mapping, read=reading.read)
 
 
 @contextmanager

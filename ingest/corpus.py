@@ -11,17 +11,23 @@ import hashlib
 import os
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ingest import readers, rows
+from ingest import path_patterns, readers, rows
+from ingest.metadata import VALIDITY
+from ingest.path_patterns import PathPattern
 from ingest.rows import Mapping as RowMapping
 from rag.errors import InvalidCorpus, UnreadableDocument
 from rag.types import Document, FieldType, MetadataValue
 
+Read = Callable[[readers.Reader, Path], readers.Extracted]
+
+MAX_BAD_ROWS = 1000
+"""Of one file, those that are listed each; the others are counted."""
 MAX_FILE_BYTES = 200 * 1024 * 1024
 """A larger file is listed as unreadable: split it, or turn it into rows."""
 
@@ -51,11 +57,12 @@ class Rows(_Strict):
 
 
 class Declaration(_Strict):
-    """A whole corpus.toml."""
+    """A whole corpus.toml; fields that say when a document is in force are always filterable."""
 
     corpus: About = About()
     filterable: dict[str, FieldType] = Field(default_factory=dict)
     metadata: dict[str, dict[str, MetadataValue]] = Field(default_factory=dict)
+    paths: tuple[PathPattern, ...] = ()
     rows: tuple[Rows, ...] = ()
 
 
@@ -88,7 +95,7 @@ class Corpus:
     declaration: Declaration = field(default_factory=Declaration)
     mapping: RowMapping | None = None
     skipped: tuple[Unreadable, ...] = field(default=())
-    read: Callable[[readers.Reader, Path], readers.Extracted] = readers.Reader.read
+    read: Read = readers.Reader.read
     """How a file is read; rows are read here, line by line."""
 
     def documents(self) -> Iterator[Found | Unreadable]:
@@ -126,11 +133,17 @@ class Corpus:
             count += rows.estimate(path) if rows.holds_rows(path) and path.is_file() else 1
         return count
 
+    def _declared(self, name: str) -> dict[str, MetadataValue]:
+        """What is declared of a file: by its path, and by its name, which wins."""
+        patterns = self.declaration.paths
+        told = {field: readers.scalar(value) for field, value in path_patterns.told(name, patterns).items()}
+        return {**path_patterns.declared(name, patterns), **told, **self.declaration.metadata.get(name, {})}
+
     def _file(self, path: Path, name: str) -> Found:
         reader = readers.reader_for(path)
         with path.open("rb") as handle:
             sha256 = hashlib.file_digest(handle, "sha256").hexdigest()
-        declared = dict(self.declaration.metadata.get(name, {}))
+        declared = self._declared(name)
 
         def read() -> Document:
             text = self.read(reader, path)
@@ -141,17 +154,21 @@ class Corpus:
                 file_sha256=sha256,
                 source=name,
                 metadata={**text.metadata, **declared},
+                layout=text.layout,
             )
 
         recipe = f"{reader.fingerprint}/{_hash(sorted(declared.items()))}"
         return Found(id=name, source=name, file_sha256=sha256, recipe=recipe, metadata=declared, read=read)
 
     def _rows(self, path: Path, name: str, mapping: RowMapping | None) -> Iterator[Found | Unreadable]:
-        declared = dict(self.declaration.metadata.get(name, {}))
+        declared = self._declared(name)
         recipe = f"{rows.FINGERPRINT}/{_hash([repr(mapping), *sorted(declared.items())])}"
+        bad, row = 0, None
         for row in rows.read(path, name, mapping):
             if isinstance(row, rows.BadRow):
-                yield Unreadable(row.source, row.reason)
+                bad += 1
+                if bad <= MAX_BAD_ROWS:
+                    yield Unreadable(row.source, row.reason)
                 continue
             metadata = {**row.metadata, **declared}
             document = Document(
@@ -170,10 +187,18 @@ class Corpus:
                 metadata=metadata,
                 read=lambda document=document: document,  # type: ignore[misc]  # mypy cannot type a default here
             )
+        if row is None:
+            yield Unreadable(name, "the file has no rows")
+        if bad > MAX_BAD_ROWS:
+            yield Unreadable(name, f"{bad - MAX_BAD_ROWS:,} more of its rows give no document; the first are listed")
 
 
-def open_corpus(path: Path, *, mapping: RowMapping | None = None) -> Corpus:
+def open_corpus(path: Path, *, mapping: RowMapping | None = None, read: Read = readers.Reader.read) -> Corpus:
     """The corpus at a path. Raises InvalidCorpus when there is none, or its corpus.toml makes no sense."""
+    return replace(_opened(path, mapping), read=read)
+
+
+def _opened(path: Path, mapping: RowMapping | None) -> Corpus:
     if path.is_file():
         return Corpus(root=path.parent, files=(path.name,), mapping=mapping)
     if not path.is_dir():
@@ -198,7 +223,7 @@ def open_corpus(path: Path, *, mapping: RowMapping | None = None) -> Corpus:
     return Corpus(root=path, files=files, mapping=mapping, skipped=skipped)
 
 
-def folder_of_files(root: Path, read: Callable[[readers.Reader, Path], readers.Extracted]) -> Corpus:
+def folder_of_files(root: Path, read: Read) -> Corpus:
     """Every file below a folder as a document by its path, whatever the folder's files are called."""
     files, skipped = _walk(root)
     return Corpus(root=root, files=files, skipped=skipped, read=read)
@@ -206,7 +231,7 @@ def folder_of_files(root: Path, read: Callable[[readers.Reader, Path], readers.E
 
 def readable_suffixes() -> frozenset[str]:
     """Of the files that this project reads itself."""
-    return frozenset((*readers.READERS, *rows.SUFFIXES))
+    return frozenset((*filter(None, readers.READERS), *rows.SUFFIXES))
 
 
 def _walk(root: Path) -> tuple[tuple[str, ...], tuple[Unreadable, ...]]:
@@ -229,7 +254,8 @@ def _walk(root: Path) -> tuple[tuple[str, ...], tuple[Unreadable, ...]]:
                 continue
             if not name.isprintable() or any("\ud800" <= c <= "\udfff" for c in relative):
                 shown = relative.encode("utf-8", "replace").decode("utf-8")
-                skipped.append(Unreadable(shown, "its name is no UTF-8 text: rename it"))
+                text = "no UTF-8 text" if shown != relative else "broken by characters that cannot be shown"
+                skipped.append(Unreadable(shown, f"its name is {text}: rename it"))
             elif path.is_symlink() and not os.path.realpath(path).startswith(f"{home}{os.sep}"):
                 skipped.append(Unreadable(relative, "it is a link out of the corpus"))
             elif not path.is_file():
@@ -247,13 +273,16 @@ def _os_walk(root: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
 
 def _declaration(path: Path) -> Declaration:
     try:
-        return Declaration.model_validate(tomllib.loads(path.read_text("utf-8")))
+        declaration = Declaration.model_validate(tomllib.loads(path.read_text("utf-8")))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidCorpus(f"{path} is no TOML: {error}") from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise InvalidCorpus(f"{path}: {where}: {first['msg']}") from error
+    told = path_patterns.fields(declaration.paths).union(*declaration.metadata.values())
+    validity = {name: FieldType.DATETIME for name in VALIDITY if name in told}
+    return declaration.model_copy(update={"filterable": {**validity, **declaration.filterable}})
 
 
 def _row_mapping(table: Rows) -> RowMapping:

@@ -10,10 +10,13 @@ import time
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from ingest import splitting
+from ingest.languages import LANGUAGES
+from ingest.splitting_code import split_code
 from rag.documents import DocumentStore
 from rag.protocols import Embedder, Index, IndexedChunk, Vectors
 from rag.types import Chunk, Document, point_id, sha256_text
@@ -119,7 +122,10 @@ def to_embed(ready: Ready, store: DocumentStore) -> int:
 
 def chunks_of(document: Document) -> list[Chunk]:
     """The chunks of a document; one of bare headings is one chunk, so that no stored document is invisible."""
-    chunks = list(splitting.split(document.text, title=document.title))
+    if Path(document.source).suffix.lower() in LANGUAGES:
+        chunks = list(split_code(document.text))
+    else:
+        chunks = list(splitting.split(document.text, title=document.title))
     if chunks:
         return chunks
     start = len(document.text) - len(document.text.lstrip())

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from calendar import monthrange
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from math import isfinite
 
 from rag.errors import UnreadableDocument
 from rag.types import FieldType, MetadataValue
 
+VALIDITY = ("valid_from", "valid_until")
+"""Fields that are read as dates whether declared or not: a part of a date is its first day, or its last."""
+
+_PART_OF_DATE = re.compile(r"(\d{4})(?:-(\d\d?))?(?:-(\d\d?))?")
 _BOOLS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -19,6 +26,10 @@ def typed(metadata: Mapping[str, MetadataValue], fields: Mapping[str, FieldType]
     field and its value.
     """
     out = {name: _storable(value) for name, value in metadata.items()}
+    for name in VALIDITY:
+        if name in out and name not in fields:
+            with suppress(ValueError):  # no date: it stays what it is, and says nothing of validity
+                out[name] = _moment(str(out[name]).strip(), last=name == "valid_until")
     for name, kind in fields.items():
         value = metadata.get(name)
         if value is None:
@@ -27,7 +38,7 @@ def typed(metadata: Mapping[str, MetadataValue], fields: Mapping[str, FieldType]
             del out[name]
             continue
         try:
-            out[name] = _convert(value, kind)
+            out[name] = _convert(value, kind, last=name == "valid_until")
         except ValueError:
             raise UnreadableDocument(
                 f"its metadata field {name!r} is {str(value)[:80]!r}, declared filterable as {kind.value}: correct the "
@@ -44,7 +55,7 @@ def _storable(value: MetadataValue) -> MetadataValue:
     return value if fits else str(value)
 
 
-def _convert(value: MetadataValue, kind: FieldType) -> MetadataValue:
+def _convert(value: MetadataValue, kind: FieldType, *, last: bool) -> MetadataValue:
     text = str(value).strip()
     if kind is FieldType.KEYWORD:
         return text
@@ -53,14 +64,24 @@ def _convert(value: MetadataValue, kind: FieldType) -> MetadataValue:
             raise ValueError(text)
         return _BOOLS[text.casefold()]
     if kind is FieldType.DATETIME:
-        moment = datetime.fromisoformat(text)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
+        return _moment(text, last=last)
     number = float(text)
     if kind is FieldType.FLOAT:
         if not isfinite(number):
             raise ValueError(text)
         return number
     return int(text) if text.lstrip("+-").isdigit() else _whole(number)
+
+
+def _moment(text: str, *, last: bool) -> str:
+    """RFC 3339 in UTC of a date-time, a day, a month (2023-05) or a year; `last`: of the last second of it."""
+    if part := _PART_OF_DATE.fullmatch(text):
+        year, month = int(part[1]), int(part[2] or (12 if last else 1))
+        day = int(part[3] or (monthrange(year, month)[1] if last and 1 <= month <= 12 else 1))
+        clock = (23, 59, 59) if last else (0, 0, 0)
+        return datetime(year, month, day, *clock, tzinfo=UTC).isoformat()
+    moment = datetime.fromisoformat(text)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
 
 
 def _whole(number: float) -> int:

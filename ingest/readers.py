@@ -1,9 +1,9 @@
 """Files to text: one reader a format, chosen by suffix. What a reader returns is stored, and offsets refer to it.
 
 Headings come out as Markdown headings and tables as rows `| a | b |`, whatever the format, so that splitting knows
-one syntax. pypdf, python-docx and Beautiful Soup are used directly, because llama-index's readers for these
-formats drop headings and table structure; every other format goes to llama-index's readers where they are
-installed (`pip install understudy[formats]`). Knows no corpus and no chunk.
+one syntax. The libraries of each format are used directly, because llama-index's readers drop headings, table structure
+and places on a page; formats that have no reader here go to llama-index's where they are installed. Knows no corpus and
+no chunk.
 """
 
 from __future__ import annotations
@@ -14,9 +14,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ingest import signatures
 from ingest.cleaning import clean, decode
+from ingest.languages import LANGUAGES
 from rag.errors import UnreadableDocument
+from rag.page_boxes import PlacedText
 from rag.types import MetadataValue
+
+MAX_CHARACTERS = 64 * 1024 * 1024
+"""Of one document's text, some thirty thousand pages; more is no document that a person reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +32,8 @@ class Extracted:
     text: str
     title: str = ""
     metadata: dict[str, MetadataValue] = field(default_factory=dict)
+    layout: tuple[PlacedText, ...] = ()
+    """Where the text stands on the pages of the file, for formats that have pages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +42,34 @@ class Reader:
 
     fingerprint: str
     extract: Callable[[Path], Extracted]
+    extra: str = ""
+    """Of the package: what brings the library of this format."""
 
     def read(self, path: Path) -> Extracted:
         """The text, never empty. Raises UnreadableDocument with a plain reason."""
         try:
+            signatures.check(path)
             extracted = self.extract(path)
         except UnreadableDocument:
             raise
+        except ModuleNotFoundError as error:
+            if not self.extra:
+                raise
+            raise UnreadableDocument(
+                f"reading {path.suffix} needs {error.name}: `pip install 'understudy[{self.extra}]'` brings it"
+            ) from error
+        except MemoryError:
+            raise UnreadableDocument("it needs more memory than a reader may take") from None
+        except RecursionError:
+            raise UnreadableDocument("its parts are nested too deeply") from None
         except OSError as error:
             raise UnreadableDocument(f"the file cannot be read: {error.strerror or error}") from error
         except Exception as error:  # parsers raise anything on a bad file, which must not stop the rest
             raise UnreadableDocument(f"its reader failed: {type(error).__name__}: {str(error)[:200]}") from error
         if not extracted.text.strip():
             raise UnreadableDocument("the file holds no text")
+        if len(extracted.text) > MAX_CHARACTERS:
+            raise UnreadableDocument(f"its text has {len(extracted.text):,} characters, at most {MAX_CHARACTERS:,}")
         return extracted
 
 
@@ -62,7 +85,7 @@ def read_markdown(path: Path) -> Extracted:
     if match := _FRONT_MATTER.match(text):
         for line in match[1].splitlines():
             if found := _FIELD.match(line):
-                metadata[found[1]] = _scalar(found[2].strip())
+                metadata[found[1]] = scalar(found[2].strip())
         text = text[match.end() :].lstrip("\n")
     told = metadata.pop("title", "")
     heading = _TITLE.search(text)
@@ -77,7 +100,7 @@ def read_text(path: Path) -> Extracted:
     return Extracted(text, first.strip() if alone else "")
 
 
-def _scalar(value: str) -> MetadataValue:
+def scalar(value: str) -> MetadataValue:
     """A front matter value: true/false, integer, float, or text without its quotes."""
     if value.casefold() in ("true", "false"):
         return value.casefold() == "true"
@@ -98,7 +121,7 @@ def _html(path: Path) -> Extracted:
 
 
 def _pdf(path: Path) -> Extracted:
-    from ingest.readers_office import read_pdf
+    from ingest.readers_pdf import read_pdf
 
     return read_pdf(path)
 
@@ -109,12 +132,40 @@ def _docx(path: Path) -> Extracted:
     return read_docx(path)
 
 
+def _pptx(path: Path) -> Extracted:
+    from ingest.readers_office import read_pptx
+
+    return read_pptx(path)
+
+
+def _sheet(path: Path) -> Extracted:
+    from ingest.readers_sheet import read_sheet
+
+    return read_sheet(path)
+
+
+def _epub(path: Path) -> Extracted:
+    from ingest.readers_epub import read_epub
+
+    return read_epub(path)
+
+
+def _mail(path: Path) -> Extracted:
+    from ingest.readers_mail import read_mail
+
+    return read_mail(path)
+
+
+def _code(path: Path) -> Extracted:
+    """Source code as it stands, with its language as metadata; its title is its name."""
+    return Extracted(decode(path.read_bytes()), path.name, {"language": LANGUAGES[path.suffix.lower()]})
+
+
 def _other(path: Path) -> Extracted:
     """Any format that llama-index's file readers know."""
     if importlib.util.find_spec("llama_index.readers") is None:
         raise UnreadableDocument(
-            f"there is no reader for {path.suffix or 'a file without suffix'}; `pip install understudy[formats]` adds "
-            "llama-index's readers"
+            f"there is no reader for {path.suffix}; `pip install 'understudy[formats]'` adds llama-index's readers"
         )
     from llama_index.core import SimpleDirectoryReader
 
@@ -126,21 +177,22 @@ def _other(path: Path) -> Extracted:
 
 
 _MARKDOWN, _TEXT = Reader("markdown-1", read_markdown), Reader("text-1", read_text)
-_HTML, _PDF, _DOCX = Reader("html-1", _html), Reader("pdf-1", _pdf), Reader("docx-1", _docx)
+_HTML, _PDF, _DOCX = Reader("html-1", _html), Reader("pdf-2", _pdf), Reader("docx-2", _docx)
+_SHEET, _EPUB, _MAIL = Reader("sheet-1", _sheet, extra="office"), Reader("epub-1", _epub), Reader("mail-1", _mail)
+_CODE = Reader("code-1", _code)
 READERS = {
-    ".md": _MARKDOWN,
-    ".markdown": _MARKDOWN,
-    ".txt": _TEXT,
-    ".text": _TEXT,
-    ".rst": _TEXT,
-    ".log": _TEXT,
-    ".html": _HTML,
-    ".htm": _HTML,
-    ".xhtml": _HTML,
+    **dict.fromkeys((".md", ".markdown"), _MARKDOWN),
+    **dict.fromkeys((".txt", ".text", ".rst", ".log", ""), _TEXT),
+    **dict.fromkeys((".html", ".htm", ".xhtml"), _HTML),
     ".pdf": _PDF,
     ".docx": _DOCX,
+    ".pptx": Reader("pptx-1", _pptx, extra="office"),
+    **dict.fromkeys((".xlsx", ".xls", ".xlsb", ".ods"), _SHEET),
+    ".epub": _EPUB,
+    ".eml": _MAIL,
+    **dict.fromkeys(LANGUAGES, _CODE),
 }
-SUFFIXES = (*READERS, ".csv", ".tsv", ".json", ".jsonl")
+SUFFIXES = (*filter(None, READERS), ".csv", ".tsv", ".json", ".jsonl")
 _OTHER = Reader("llama-index-1", _other)
 
 

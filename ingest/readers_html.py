@@ -31,15 +31,20 @@ DROPPED = (
 ROLES = ("navigation", "banner", "contentinfo", "search", "complementary")
 BLOCKS = {
     "p", "div", "section", "article", "main", "ul", "ol", "dl", "dt", "dd", "blockquote", "pre", "figure", "figcaption",
-    "header", "address", "details", "summary", "hr", "body", "html",
+    "header", "address", "details", "summary", "hr", "body", "html", "table", "tr", "td", "th", "caption",
 }  # fmt: skip
+"""Elements that stand apart; a table with tables in it is one of layout."""
 MAX_DEPTH = 400
 """Nested elements; deeper ones are no document that a person wrote."""
 
 
 def read_html(path: Path) -> Extracted:
     """The text of a page: `<main>` or `<article>` where there is one, without navigation, scripts and footers."""
-    source = decode(path.read_bytes())
+    return html_text(decode(path.read_bytes()))
+
+
+def html_text(source: str) -> Extracted:
+    """The same for a page that is there already: a chapter of a book, the body of an e-mail."""
     # lxml: html.parser needs minutes for half a megabyte of unclosed quotes, its time grows with the square
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Beautiful Soup's guesses about what the markup might be
@@ -79,7 +84,7 @@ def _write_tag(tag: Tag, parts: list[str], depth: int) -> None:
     name = tag.name.lower()
     if re.fullmatch(r"h[1-6]", name):
         parts.append(f"\n\n{'#' * int(name[1])} {tag.get_text(' ', strip=True)}\n\n")
-    elif name == "table":
+    elif name == "table" and tag.find("table") is None:
         parts.append(f"\n\n{_table(tag)}\n\n")
     elif name == "br":
         parts.append("\n")

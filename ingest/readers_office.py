@@ -1,73 +1,28 @@
-"""PDF and DOCX to text. Knows no other format."""
+"""DOCX and PPTX to text. Knows no other format."""
 
 from __future__ import annotations
 
-import logging
 import re
 import zipfile
-from collections import Counter
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Iterable, Iterator
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
+from ingest import archives
 from ingest.cleaning import clean
 from ingest.readers import Extracted
 from rag.errors import UnreadableDocument
+from rag.types import MetadataValue
 
-EDGE_LINES = 2
-"""Lines at the top and bottom of a page that may be running heads."""
-
-MAX_UNPACKED_BYTES = 500 * 1024 * 1024
-"""Bytes that a DOCX may unpack to; more is a bomb."""
-
-
-def read_pdf(path: Path) -> Extracted:
-    """The text of all pages, running heads and page numbers removed. Scanned pages have none and are reported."""
-    from pypdf import PdfReader
-    from pypdf.errors import PyPdfError
-
-    logging.getLogger("pypdf").setLevel(logging.ERROR)
-    try:
-        reader = PdfReader(path)
-        if reader.is_encrypted and not reader.decrypt(""):
-            raise UnreadableDocument("the PDF is encrypted and needs a password")
-        pages = [clean(page.extract_text()).split("\n") for page in reader.pages]
-        told = reader.metadata.title if reader.metadata else None
-    except (PyPdfError, OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
-        # pypdf raises these, too, on damaged files
-        raise UnreadableDocument(f"the PDF is damaged or truncated: {error}") from error
-    except (NotImplementedError, ImportError) as error:
-        raise UnreadableDocument(f"the PDF is encrypted in a way that cannot be read: {error}") from error
-    if not any(line.strip() for page in pages for line in page):
-        raise UnreadableDocument(f"none of the {len(pages)} pages holds text (scanned?): it needs OCR first")
-    bodies = ["\n".join(line.rstrip() for line in page).strip("\n") for page in _without_running_heads(pages)]
-    text = "\n\n".join(body for body in bodies if body)
-    title = clean(str(told)).strip() if told and str(told).strip().casefold() not in ("untitled", "(anonymous)") else ""
-    return Extracted(text, title or _first_line(text))
-
-
-def _without_running_heads(pages: Sequence[list[str]]) -> Iterator[list[str]]:
-    """Pages without lines that stand, but for their numbers, at the same edge of most pages."""
-
-    def shape(line: str) -> str:
-        return re.sub(r"\d+", "#", line.strip().casefold())
-
-    trimmed = [[line for line in page if line.strip()] for page in pages]
-    edges = Counter(
-        key for page in trimmed for key in {shape(line) for line in (*page[:EDGE_LINES], *page[-EDGE_LINES:])}
-    )
-    least = max(2, (len(pages) + 1) // 2)
-    for page in trimmed:
-        last = len(page) - EDGE_LINES
-        yield [
-            line
-            for place, line in enumerate(page)
-            if not ((place < EDGE_LINES or place >= last) and len(pages) > 1 and edges[shape(line)] >= least)
-        ]
-
-
-def _first_line(text: str) -> str:
-    first = text.strip().split("\n", 1)[0].strip()
-    return first if len(first) <= 120 else ""
+DAMAGED = (
+    zipfile.BadZipFile, zlib.error, OSError, ArithmeticError, AssertionError, AttributeError, IndexError, KeyError,
+    NotImplementedError, SyntaxError, TypeError, ValueError,
+)  # fmt: skip
+"""What both libraries raise on damaged files, found by fuzzing; lxml's XMLSyntaxError is a SyntaxError."""
+MAX_GROUPS = 20
+"""Groups within groups of a slide's shapes; deeper ones are no slide that a person drew."""
 
 
 def read_docx(path: Path) -> Extracted:
@@ -76,26 +31,17 @@ def read_docx(path: Path) -> Extracted:
     from docx.opc.exceptions import PackageNotFoundError
     from docx.table import Table
 
+    archives.check(path, kind="DOCX", holds="word/document.xml")
     try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-            if "word/document.xml" not in names:
-                raise UnreadableDocument("the file is a zip archive, but no DOCX (it has no word/document.xml)")
-            if sum(entry.file_size for entry in archive.infolist()) > MAX_UNPACKED_BYTES:
-                raise UnreadableDocument("the file unpacks to more than 500 MiB")
         document = docx.Document(str(path))
         blocks = list(document.iter_inner_content())
-    except zipfile.BadZipFile as error:
-        raise UnreadableDocument(f"the file is no DOCX, or a damaged one: {error}") from error
-    except (PackageNotFoundError, KeyError, ValueError, AttributeError, SyntaxError, OSError) as error:
-        # lxml's XMLSyntaxError is a SyntaxError
+    except (PackageNotFoundError, *DAMAGED) as error:
         raise UnreadableDocument(f"the DOCX is damaged: {error}") from error
     lines: list[str] = []
     title = clean(document.core_properties.title or "").strip()
     for block in blocks:
         if isinstance(block, Table):
-            rows = [[clean(cell.text).replace("\n", " ").strip() for cell in row.cells] for row in block.rows]
-            lines += ["", *(f"| {' | '.join(cells)} |" for cells in rows if any(cells)), ""]
+            lines += ["", *_rows(block.rows), ""]
             continue
         text = clean(block.text).strip()
         if not text:
@@ -112,4 +58,92 @@ def read_docx(path: Path) -> Extracted:
             lines += ["", text]
     body = re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
     first = re.search(r"^# (.+)$", body, re.MULTILINE)
-    return Extracted(body, title or (first[1] if first else ""))
+    return Extracted(body, title or (first[1] if first else ""), _properties(document.core_properties))
+
+
+def read_pptx(path: Path) -> Extracted:
+    """Slide by slide: the title as a heading, texts from top to bottom, tables as rows, speaker notes at the end."""
+    import pptx
+    from pptx.exc import PythonPptxError
+
+    archives.check(path, kind="PPTX", holds="ppt/presentation.xml")
+    try:
+        deck = pptx.Presentation(str(path))
+        slides = [_slide(number, slide) for number, slide in enumerate(deck.slides, start=1)]
+        properties = deck.core_properties
+        title = clean(properties.title or "").strip()
+    except (PythonPptxError, *DAMAGED) as error:
+        raise UnreadableDocument(f"the PPTX is damaged: {error}") from error
+    if title == "PowerPoint Presentation":
+        title = ""
+    first = next((name for name, text in slides if name), "")
+    texts = [text for _, text in slides if text]
+    return Extracted("\n\n".join(texts), title or first, _properties(properties))
+
+
+def _slide(number: int, slide: Any) -> tuple[str, str]:
+    """(title, text) of a slide; the text is empty where it says nothing."""
+    shapes = slide.shapes
+    named = clean(shapes.title.text_frame.text).strip().replace("\n", " ") if shapes.title is not None else ""
+    parts = [
+        text
+        for shape in _leaves(shapes, 0)
+        if not (shapes.title is not None and shape.shape_id == shapes.title.shape_id) and (text := _shape_text(shape))
+    ]
+    if slide.has_notes_slide and slide.notes_slide.notes_text_frame is not None:
+        notes = clean(slide.notes_slide.notes_text_frame.text).strip()
+        parts += [f"Notes: {notes}"] if notes else []
+    if not parts and not named:
+        return "", ""
+    return named, "\n\n".join([f"## {named or f'Slide {number}'}", *parts])
+
+
+def _leaves(shapes: Iterable[Any], depth: int) -> Iterator[Any]:
+    """Shapes that are no group, from top to bottom, those of a group where the group is."""
+    if depth > MAX_GROUPS:
+        raise UnreadableDocument("its shapes are nested too deeply")
+    for shape in sorted(shapes, key=lambda shape: (shape.top or 0, shape.left or 0)):
+        if hasattr(shape, "shapes"):
+            yield from _leaves(shape.shapes, depth + 1)
+        else:
+            yield shape
+
+
+def _shape_text(shape: Any) -> str:
+    if getattr(shape, "has_table", False):
+        return "\n".join(_rows(shape.table.rows))
+    if not shape.has_text_frame:
+        return ""
+    paragraphs = [(clean(p.text).replace("\n", " ").strip(), p.level) for p in shape.text_frame.paragraphs]
+    said = [(text, level) for text, level in paragraphs if text]
+    if len(said) < 2:
+        return said[0][0] if said else ""
+    return "\n".join(f"{'  ' * level}- {text}" for text, level in said)
+
+
+def _rows(rows: Iterable[Any]) -> list[str]:
+    """The rows of a table that say something; a cell that spans several columns is said once."""
+    lines = []
+    for row in rows:
+        cells, last = [], None
+        for cell in row.cells:
+            element = getattr(cell, "_tc", None)
+            if element is None or element is not last:
+                cells.append(clean(cell.text).replace("\n", " ").strip())
+            last = element
+        if any(cells):
+            lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def _properties(properties: Any) -> dict[str, MetadataValue]:
+    """What the file says of itself: author, and the days it was made and changed."""
+    told: dict[str, MetadataValue] = {}
+    author = clean(str(properties.author or "")).strip()
+    if author and author not in ("python-docx", "python-pptx", "Steve Canny"):  # the libraries' own templates
+        told["author"] = author[:200]
+    for name in ("created", "modified"):
+        moment = getattr(properties, name)
+        if isinstance(moment, datetime) and moment.year >= 1990:
+            told[name] = moment.date().isoformat()
+    return told

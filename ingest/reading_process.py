@@ -11,11 +11,13 @@ import selectors
 import subprocess
 import sys
 import time
+import weakref
 from pathlib import Path
 from typing import IO
 
 from ingest.readers import Extracted, Reader
 from rag.errors import UnreadableDocument
+from rag.page_boxes import PlacedText
 
 START_SECONDS = 30.0
 """Granted to the first file on top: the process imports its parsers."""
@@ -51,10 +53,11 @@ class ReadingProcess:
         answer = json.loads(line)
         if "unreadable" in answer:
             raise UnreadableDocument(answer["unreadable"])
+        answer["layout"] = tuple(PlacedText(*item) for item in answer["layout"])
         return Extracted(**answer)
 
     def close(self) -> None:
-        """End the process; a second call does nothing."""
+        """End the process; a second call does nothing. Who is let go without it ends it too."""
         self._kill()
 
     def _started(self) -> subprocess.Popen[bytes]:
@@ -66,13 +69,19 @@ class ReadingProcess:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
             )
+            self._ended = weakref.finalize(self, _end, self._child)
         return self._child
 
     def _kill(self) -> None:
         child, self._child = self._child, None
         if child is not None:
-            child.kill()
-            child.communicate()
+            self._ended.detach()
+            _end(child)
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    child.kill()
+    child.communicate()
 
 
 def _line(pipe: IO[bytes], seconds: float) -> bytes:

@@ -40,7 +40,7 @@ def rebuild(target: Target, live: Generation, *, progress: Callable[[Progress], 
                 progress(Progress(looked, len(stored), summary.chunks, time.monotonic() - begin))
 
         for item in stored:
-            document = old.get(item.id)
+            document = old.whole(item.id)
             if item.id in there or document is None:
                 summary.unchanged += 1
                 continue

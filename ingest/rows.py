@@ -21,6 +21,9 @@ from rag.types import MetadataValue
 
 FINGERPRINT = "rows-1"
 MAX_LINE_BYTES = 16 * 1024 * 1024
+MAX_JSON_BYTES = 32 * 1024 * 1024
+"""JSON is read as a whole, and may need twenty times its size meanwhile."""
+NO_OBJECT = "the row is no object with fields"
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json")
 
 csv.field_size_limit(MAX_LINE_BYTES)
@@ -110,12 +113,18 @@ def _jsonl(path: Path, name: str, rules: Mapping) -> Iterator[Row | BadRow]:
 
 
 def _json(path: Path, name: str, rules: Mapping) -> Iterator[Row | BadRow]:
+    if (size := path.stat().st_size) > MAX_JSON_BYTES:
+        most = f"at most {MAX_JSON_BYTES:,} are read as JSON: write it as JSONL, a row a line"
+        raise UnreadableDocument(f"the file has {size:,} bytes, {most}")
     try:
         data = json.loads(path.read_bytes().decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise UnreadableDocument(f"the file is no JSON in UTF-8: {error}") from error
     items = data if isinstance(data, list) else [data]
     for number, fields in enumerate(items, start=1):
+        if not isinstance(fields, dict):
+            yield BadRow(f"{name}#{number}" if isinstance(data, list) else name, NO_OBJECT)
+            continue
         body = json.dumps(fields, sort_keys=True, ensure_ascii=True).encode()
         source = f"{name}#{number}" if isinstance(data, list) else name
         yield _row(fields, source, rules, hashlib.sha256(body).hexdigest(), keep_rest=True)
@@ -140,7 +149,7 @@ def _csv(path: Path, name: str, rules: Mapping, delimiter: str | None) -> Iterat
 
 def _row(fields: Any, source: str, rules: Mapping, sha256: str, *, keep_rest: bool) -> Row | BadRow:
     if not isinstance(fields, dict):
-        return BadRow(source, "the row is no object with fields")
+        return BadRow(source, NO_OBJECT)
     wanted = [*filter(None, (rules.id, rules.title)), *rules.text, *(rules.metadata or ())]
     if missing := [column for column in wanted if column not in fields]:
         return BadRow(source, f"the row has no field {missing[0]!r}; it has {', '.join(map(str, fields))[:200]}")

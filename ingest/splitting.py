@@ -21,7 +21,7 @@ longer and is then cut between words."""
 
 CUT = 840
 CUT_WIDE = 240
-"""Code points of a piece of an unbroken run: about TARGET_WORDS as `_size` counts them."""
+"""Code points of a piece of an unbroken run: about TARGET_WORDS as `size_of` counts them."""
 
 FINGERPRINT = f"sections-1/{TARGET_WORDS}/{MAX_WORDS}/{CUT}/{CUT_WIDE}"
 
@@ -95,21 +95,22 @@ def _units(text: str, start: int, end: int) -> Iterator[tuple[int, int, int]]:
     """(start, end, words) of each sentence, item or row; overlong ones cut between words."""
     part = text[start:end]
     for a, b in sentences(part):
-        size = _size(part[a:b])
+        size = size_of(part[a:b])
         if size <= MAX_WORDS:
             yield start + a, start + b, size
             continue
-        yield from _cut(part, a, b, start)
+        yield from cut(part, a, b, start)
 
 
-def _cut(part: str, a: int, b: int, shift: int) -> Iterator[tuple[int, int, int]]:
+def cut(part: str, a: int, b: int, shift: int) -> Iterator[tuple[int, int, int]]:
+    """(start, end, words) of pieces of `part[a:b]`, cut between words, each offset moved by `shift`."""
     first = last = -1
     count = 0
     for match in _WORD.finditer(part, a, b):
         step = CUT_WIDE if _WIDE.search(match[0]) else CUT
         for left in range(match.start(), match.end(), step):
             right = min(left + step, match.end())
-            size = _size(part[left:right])
+            size = size_of(part[left:right])
             if first >= 0 and count + size > TARGET_WORDS:
                 yield shift + first, shift + last, count
                 first, count = -1, 0
@@ -121,7 +122,7 @@ def _cut(part: str, a: int, b: int, shift: int) -> Iterator[tuple[int, int, int]
         yield shift + first, shift + last, count
 
 
-def _size(text: str) -> int:
+def size_of(text: str) -> int:
     """Words, or what counts as many: seven characters of an unbroken run, or two of a script without spaces."""
     size = sum(max(1, len(word) // 7) for word in text.split())
     return size if text.isascii() else size + len(_WIDE.findall(text)) // 2

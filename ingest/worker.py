@@ -26,7 +26,12 @@ def main(megabytes: int) -> None:
         path = Path(json.loads(line))
         try:
             found = reader_for(path).read(path)
-            answer = {"text": found.text, "title": found.title, "metadata": found.metadata}
+            answer = {
+                "text": found.text,
+                "title": found.title,
+                "metadata": found.metadata,
+                "layout": found.layout,
+            }
         except UnreadableDocument as error:
             answer = {"unreadable": str(error)}
         answers.write(json.dumps(answer) + "\n")

@@ -1,7 +1,8 @@
 """Fits passages into a token budget, counted by the model's own tokenizer. Pure but for that counter.
 
 Nothing overlong ever reaches the engine: passages that do not fit are left out, the first one is cut at a
-sentence's end instead. A shortened passage keeps true offsets. Overlapping and repeated texts are shown once.
+sentence's end instead. A shortened passage keeps true offsets. Overlapping and repeated texts are shown once, and so
+are those that differ by a few words of no weight.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from rag.lexical import sentences
+from rag.likeness import Words, alike, words_of
 from rag.prompt import heading_line
 from rag.types import Passage
 
@@ -21,9 +23,12 @@ SEPARATOR_TOKENS = 4
 def fit(passages: Sequence[Passage], *, budget: int, count_tokens: CountTokens) -> list[Passage]:
     """The passages, best first, whose texts and headings take at most `budget` tokens together."""
     distinct: list[Passage] = []
+    words: list[Words] = []
     for passage in passages:
-        if not any(_repeats(passage, other) for other in distinct):
+        said = words_of(f"{passage.title}\n{passage.text}")  # the same words are said of one pump, and of another
+        if not any(_repeats(passage, said, *other) for other in zip(distinct, words, strict=True)):
             distinct.append(passage)
+            words.append(said)
     costs = count_tokens([f"{heading_line(passage)}\n{passage.text}" for passage in distinct])
     chosen: list[Passage] = []
     left = budget
@@ -62,7 +67,7 @@ def _longest(passage: Passage, ends: Sequence[int], budget: int, count_tokens: C
     return ends[low - 1] if low else 0
 
 
-def _repeats(passage: Passage, other: Passage) -> bool:
+def _repeats(passage: Passage, said: Words, other: Passage, its: Words) -> bool:
     if passage.document_id == other.document_id:
         return passage.start < other.end and other.start < passage.end and passage.text in other.text
-    return passage.text == other.text
+    return passage.text == other.text or alike(said, its)

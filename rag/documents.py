@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,8 @@ from pydantic import NonNegativeInt
 
 from rag.catalog import storage_error
 from rag.errors import CorpusError, StorageFull
+from rag.likeness import words_sha256
+from rag.page_boxes import PlacedText
 from rag.types import Document, MetadataValue, Value
 
 SCHEMA = """
@@ -31,8 +34,23 @@ CREATE TABLE IF NOT EXISTS chunks (
     id TEXT PRIMARY KEY, document_id TEXT NOT NULL, start INTEGER NOT NULL, "end" INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX IF NOT EXISTS chunks_document ON chunks (document_id);
+CREATE TABLE IF NOT EXISTS likeness (document_id TEXT PRIMARY KEY, words_sha256 TEXT NOT NULL) STRICT;
+CREATE INDEX IF NOT EXISTS likeness_words ON likeness (words_sha256);
+CREATE TABLE IF NOT EXISTS layouts (
+    document_id TEXT PRIMARY KEY, text_sha256 TEXT NOT NULL, places BLOB NOT NULL
+) STRICT;
 CREATE TABLE IF NOT EXISTS pending (document_id TEXT PRIMARY KEY, chunk_ids TEXT NOT NULL) STRICT;
 """
+
+
+TABLES = (
+    ("documents", "id"),
+    ("chunks", "document_id"),
+    ("layouts", "document_id"),
+    ("likeness", "document_id"),
+    ("pending", "document_id"),
+)
+"""Of what is kept of a document, and the column with its id."""
 
 
 class StoredChunk(Value):
@@ -55,6 +73,8 @@ class DocumentSummary(Value):
     source: str
     recipe: str
     metadata: dict[str, str | int | float | bool]
+    same_as: str = ""
+    """The first document, by id, of those that say the same words; empty for that one, and where no other does."""
 
 
 class DocumentStore:
@@ -109,7 +129,7 @@ class DocumentStore:
     # --- reading ---
 
     def get(self, document_id: str) -> Document | None:
-        """A document with its whole text, or None."""
+        """A document with its whole text, but without its layout, or None."""
         row = self._one(
             "SELECT id, title, text, file_sha256, source, metadata FROM documents WHERE id = ?", (document_id,)
         )
@@ -119,14 +139,33 @@ class DocumentStore:
             id=row[0], title=row[1], text=row[2], file_sha256=row[3], source=row[4], metadata=json.loads(row[5])
         )
 
+    def whole(self, document_id: str) -> Document | None:
+        """A document with its text and its layout, to be written elsewhere, or None."""
+        document = self.get(document_id)
+        return document and document.model_copy(update={"layout": self.layout(document_id)})
+
+    def layout(self, document_id: str) -> tuple[PlacedText, ...]:
+        """Where a document's text stands on pages, in order; empty for one without pages."""
+        if not self._has("layouts"):
+            return ()
+        row = self._one("SELECT places FROM layouts WHERE document_id = ?", (document_id,))
+        return tuple(PlacedText(*item) for item in json.loads(zlib.decompress(row[0]))) if row else ()
+
     def summaries(self, *, after: str = "", limit: int = -1) -> list[DocumentSummary]:
         """Documents without their texts, by id: those whose id comes after `after`, at most `limit` unless negative."""
-        rows = self._all(
-            "SELECT d.id, d.title, length(d.text), count(c.id), d.text_sha256, d.file_sha256, d.source, d.recipe,"
-            " d.metadata FROM documents d LEFT JOIN chunks c ON c.document_id = d.id"
-            " WHERE d.id > ? GROUP BY d.id ORDER BY d.id LIMIT ?",
-            (after, limit),
+        same = "''"
+        if self._has("likeness"):
+            same = (
+                "(SELECT min(o.document_id) FROM likeness l JOIN likeness o ON o.words_sha256 = l.words_sha256"
+                " WHERE l.document_id = d.id)"
+            )
+        query = (
+            # `same` is one of the two texts above, never a caller's
+            "SELECT d.id, d.title, length(d.text), count(c.id), d.text_sha256, d.file_sha256, d.source, d.recipe,"  # noqa: S608
+            f" d.metadata, {same} FROM documents d LEFT JOIN chunks c ON c.document_id = d.id"
+            " WHERE d.id > ? GROUP BY d.id ORDER BY d.id LIMIT ?"
         )
+        rows = self._all(query, (after, limit))
         return [
             DocumentSummary(
                 id=row[0],
@@ -138,6 +177,7 @@ class DocumentStore:
                 source=row[6],
                 recipe=row[7],
                 metadata=json.loads(row[8]),
+                same_as=row[9] if row[9] and row[9] != row[0] else "",
             )
             for row in rows
         ]
@@ -198,6 +238,16 @@ class DocumentStore:
                         recipe,
                     ),
                 )
+                # a document that was got from here and is written again has no layout with it: the stored one stays
+                old = "DELETE FROM layouts WHERE document_id = ? AND text_sha256 != ?"
+                db.execute(old, (document.id, document.text_sha256))
+                if document.layout:
+                    places = zlib.compress(json.dumps(document.layout).encode())
+                    db.execute(
+                        "INSERT OR REPLACE INTO layouts VALUES (?, ?, ?)", (document.id, document.text_sha256, places)
+                    )
+                if words := words_sha256(document.text):
+                    db.execute("INSERT OR REPLACE INTO likeness VALUES (?, ?)", (document.id, words))
                 db.execute("DELETE FROM chunks WHERE document_id = ?", (document.id,))
                 db.executemany(
                     "INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?)",
@@ -208,7 +258,7 @@ class DocumentStore:
     def delete(self, document_ids: Sequence[str]) -> None:
         """Forget documents whose chunks are gone from the index."""
         with self._transaction() as db:
-            for table, column in (("documents", "id"), ("chunks", "document_id"), ("pending", "document_id")):
+            for table, column in TABLES:
                 # both names come from the line above, never from a caller
                 db.executemany(f"DELETE FROM {table} WHERE {column} = ?", [(d,) for d in document_ids])  # noqa: S608
 
@@ -225,6 +275,10 @@ class DocumentStore:
                 self._db.execute("COMMIT")
             except sqlite3.Error as error:
                 raise _failure(error, self._path) from error
+
+    def _has(self, table: str) -> bool:
+        """Whether the file has a table that older versions did not make."""
+        return self._one("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)) is not None
 
     def _one(self, sql: str, arguments: tuple[str, ...] = ()) -> tuple[Any, ...] | None:
         rows = self._all(sql, arguments)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 
-from rag import calibration, filters
+from rag import calibration, filters, page_boxes
 from rag.answering import Answerer, Brief, Limits, Outcome
 from rag.catalog import Catalog, Generation
 from rag.documents import DocumentSummary
@@ -18,6 +19,7 @@ from rag.language import NAMES, detect
 from rag.open_domains import OpenDomain, OpenDomains
 from rag.prompt import fingerprint, heading_line
 from rag.protocols import Embedder, Index, LanguageModel, Reranker, Vectors
+from rag.revisions import FIELDS
 from rag.stages import StageClock
 from rag.types import (
     Answer,
@@ -307,9 +309,10 @@ class Pipeline:
         old: frozenset[str] = frozenset()
         if self._limits.scope and chosen is None:
             scopes = domain.scopes()
-            chosen, numbered, old = scopes.filter(text).documents, scopes.numbered(text), scopes.superseded(text)
-        wanted = candidates * 2 if old else candidates
-        found = search(chosen, wanted)
+            chosen, numbered = scopes.filter(text).documents, scopes.numbered(text)
+            if not FIELDS & {condition.field for condition in question.filter.conditions}:
+                old = scopes.superseded(text, datetime.now(UTC))
+        found = search(chosen, wanted := candidates * 2 if old else candidates)
         if not found and chosen != question.filter.documents:
             found = search(question.filter.documents, wanted)
         if numbered:
@@ -337,7 +340,7 @@ class Pipeline:
         return round(fit.confidence(outcome.signals), 6), least, warning
 
     def _verified(self, domain: OpenDomain, citations: tuple[Citation, ...]) -> Iterator[Citation]:
-        """Only citations whose quote stands in the stored text, exactly there."""
+        """Only citations whose quote stands in the stored text, exactly there; with their places on pages."""
         for citation in citations:
             document = domain.documents.get(citation.document_id)
             if (
@@ -345,7 +348,9 @@ class Pipeline:
                 and document.text_sha256 == citation.text_sha256
                 and document.text[citation.char_start : citation.char_end] == citation.quote
             ):
-                yield citation
+                places = domain.documents.layout(citation.document_id)
+                found = page_boxes.boxes(places, citation.char_start, citation.char_end)
+                yield citation.model_copy(update={"boxes": found})
 
     def _info(self, name: str) -> DomainInfo:
         problem, compatible = "", True

@@ -4,8 +4,8 @@
 digit that several documents share; a question names one when it says all its words in order. Years narrow only what a
 name has found: a year alone is in too many questions. A name that is not there, or years that leave nothing, scope
 nothing. "What closes V-17?" asks of the document whose title begins or ends with that number, "Gas shut-off valve
-V-17"; it is looked at first, and not alone: what others say of V-17 stands elsewhere. Of titles that differ by their
-revision alone the newest answers, unless the question says another one.
+V-17"; it is looked at first, and not alone: what others say of V-17 stands elsewhere. Which of several revisions
+answers is told by `rag.revisions`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
+from rag.revisions import FIELDS, REVISION, Revisions
 from rag.types import Filter, MetadataValue
 
 MAX_DOCUMENTS = 200_000
@@ -30,10 +32,10 @@ _YEAR = re.compile(r"(?<!\d)(?:FY ?|fiscal (?:year )?)?((?:19|20)\d\d)(?!\d)|\bF
 
 _NUMBER = re.compile(r"(?=[\w.\-/]*\d)(?=[\w.\-/]*[^\W\d_])\w[\w.\-/]*\w")
 """Letters and digits: V-17, T1185, CVE-2021-44228."""
-_REVISION = re.compile(
-    r"[(\[,–—-]?\s*\b(?:revision|rev|version|edition|issue)\b\.?\s*(\d+(?:\.\d+)*)\s*[)\]]?", re.IGNORECASE
+_PROPERTIES = frozenset(
+    {"author", "created", "modified", "date", "from", "to", "cc", "language", "pages", "attachments"}
 )
-"""What a title says of its revision: "(revision 3)", "Rev. 2.1", "- version 4"."""
+"""What files say of themselves: a question that says an author's name does not ask of what that one wrote."""
 
 
 class Scopes:
@@ -47,11 +49,12 @@ class Scopes:
         for document, title in titles:
             for number in _ends(title):
                 numbers[number].add(document)
-        self._superseded = _superseded(titles)
+        self._revisions = Revisions(metadata, titles)
         self._numbers = {number: found for number, found in numbers.items() if len(found) <= MAX_NUMBERED}
         values: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
         self._years: dict[str, set[int]] = {}
         for document, fields in metadata.items():
+            fields = {name: value for name, value in fields.items() if name not in _PROPERTIES | FIELDS}
             years = {v for v in fields.values() if isinstance(v, int) and not isinstance(v, bool) and 1900 <= v < 2100}
             if years:
                 self._years[document] = years
@@ -79,13 +82,12 @@ class Scopes:
                 found = of_field if found is None else found & of_field
         if found is None:
             return Filter()
-        asked = {int(year) if year else 2000 + int(short) for year, short in _YEAR.findall(question)}
-        dated = frozenset(document for document in found if self._years.get(document, set()) & asked)
+        dated = frozenset(document for document in found if self._years.get(document, set()) & _asked(question))
         return Filter(documents=tuple(sorted(dated or found)))
 
-    def superseded(self, question: str) -> frozenset[str]:
-        """The documents that a newer revision replaces, by id; none where the question says a revision."""
-        return frozenset() if _REVISION.search(question) else self._superseded
+    def superseded(self, question: str, at: datetime | None = None) -> frozenset[str]:
+        """The documents that others replace or that are not in force, by id; none where it says a revision."""
+        return frozenset() if REVISION.search(question) else self._revisions.superseded(_asked(question), at)
 
     def numbered(self, question: str) -> tuple[str, ...]:
         """The documents whose own number the question says, by id."""
@@ -107,23 +109,12 @@ def of_another(question: str, title: str, text: str) -> bool:
     )
 
 
+def _asked(question: str) -> set[int]:
+    return {int(year) if year else 2000 + int(short) for year, short in _YEAR.findall(question)}
+
+
 def _letters(number: str) -> str:
     return re.sub(r"\d+", "#", number)
-
-
-def _superseded(titles: Sequence[tuple[str, str]]) -> frozenset[str]:
-    revisions: dict[str, dict[str, tuple[int, ...]]] = defaultdict(dict)
-    for document, title in titles:
-        if found := _REVISION.search(title):
-            rest = " ".join(_words(title[: found.start()] + " " + title[found.end() :]))
-            revisions[rest][document] = tuple(map(int, found[1].split(".")))
-    return frozenset(
-        document
-        for rest, of_title in revisions.items()
-        if rest
-        for document, revision in of_title.items()
-        if revision < max(of_title.values())
-    )
 
 
 def _ends(title: str) -> set[str]:

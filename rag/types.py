@@ -13,6 +13,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
 
+from rag.page_boxes import Box, PlacedText
+
 EVENT_SCHEMA_VERSION = 1
 """Version of the streamed events; raised when a field changes its meaning or goes away."""
 
@@ -48,6 +50,7 @@ class Document(Value):
     file_sha256: str = Field(description="hex sha256 of the file (or of the row's bytes) it was read from")
     source: str = Field(description="path relative to the corpus root, with '#row' appended for a row")
     metadata: dict[str, MetadataValue] = Field(default_factory=dict)
+    layout: tuple[PlacedText, ...] = Field(default=(), description="where the text stands on pages, if it has any")
 
     @property
     def text_sha256(self) -> str:
@@ -166,6 +169,9 @@ class Citation(Value):
     support: float = Field(ge=0, le=1, description="share of the claim's weighted words found in the quote")
     focus: tuple[int, int] | None = Field(
         default=None, description="start and end, in the stored text, of the words in the quote that answer"
+    )
+    boxes: tuple[Box, ...] = Field(
+        default=(), description="where the quote stands on the pages of the file: a box a line; empty without pages"
     )
 
 

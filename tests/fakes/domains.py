@@ -48,8 +48,17 @@ def open_edge(generation: Generation, create: bool = False) -> Index:
 
 
 def ingest(data: Path, source: Path, embedder: Embedder, domain: str = "plant") -> None:
-    target = Target(domain, catalog=Catalog(data), embedder=embedder, open_index=open_edge, backend="edge", create=True)
-    apply(open_corpus(source), target)
+    corpus = open_corpus(source)
+    target = Target(
+        domain,
+        catalog=Catalog(data),
+        embedder=embedder,
+        open_index=open_edge,
+        backend="edge",
+        create=True,
+        fields=corpus.declaration.filterable,
+    )
+    apply(corpus, target)
     target.close()
 
 

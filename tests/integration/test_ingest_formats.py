@@ -17,8 +17,7 @@ from rag.catalog import Catalog, Generation
 from rag.errors import UnreadableDocument
 from rag.types import Filter, RetrievalMode
 from tests.fakes.embedder import HashedWords
-
-FACT = "Valve T-1042 opens at 3.5 bar."
+from tests.fakes.office_files import FACT, write_code, write_docx, write_epub, write_mail, write_pptx, write_xlsx
 
 
 def markdown(path: Path) -> None:
@@ -55,19 +54,6 @@ def pdf(path: Path, *, password: str = "") -> None:
     canvas.save()
 
 
-def docx(path: Path) -> None:
-    import docx as library
-
-    document = library.Document()
-    document.add_heading("Valves", level=1)
-    document.add_heading("Limits", level=2)
-    document.add_paragraph(FACT)
-    table = document.add_table(rows=1, cols=2)
-    table.rows[0].cells[0].text, table.rows[0].cells[1].text = "T-1042", "3.5 bar"
-    document.add_paragraph("After the table.")
-    document.save(str(path))
-
-
 def table(path: Path) -> None:
     path.write_text(f'part;note\nT-1042;"{FACT}\nSecond line."\nT-7;none\n', "utf-8")
 
@@ -83,8 +69,9 @@ def edge(generation: Generation, create: bool) -> EdgeIndex:
 
 @pytest.mark.parametrize(
     ("name", "write"),
-    [("a.md", markdown), ("a.txt", text), ("b.txt", latin), ("a.html", html), ("a.pdf", pdf), ("a.docx", docx),
-     ("a.csv", table), ("a.jsonl", rows)],
+    [("a.md", markdown), ("a.txt", text), ("b.txt", latin), ("a.html", html), ("a.pdf", pdf), ("a.docx", write_docx),
+     ("a.pptx", write_pptx), ("a.xlsx", write_xlsx), ("a.epub", write_epub), ("a.eml", write_mail),
+     ("a.py", write_code), ("a.csv", table), ("a.jsonl", rows)],
 )  # fmt: skip
 def test_a_passage_of_every_format_is_a_span_of_its_stored_text(
     tmp_path: Path, name: str, write: Callable[[Path], None]
@@ -125,7 +112,7 @@ def test_front_matter_is_metadata_and_headings_are_told(tmp_path: Path) -> None:
 
 
 def test_tables_come_out_as_rows_in_their_place(tmp_path: Path) -> None:
-    docx(tmp_path / "a.docx")
+    write_docx(tmp_path / "a.docx")
     html(tmp_path / "a.html")
     word, page = one(tmp_path / "a.docx"), one(tmp_path / "a.html")
     assert isinstance(word, Found)

@@ -52,3 +52,27 @@ def test_numbers_that_no_payload_holds_become_text() -> None:
         "inf": "inf",
         "ok": -(2**63),
     }
+
+
+@pytest.mark.parametrize(
+    ("field", "told", "moment"),
+    [
+        ("valid_from", "2023", "2023-01-01T00:00:00+00:00"),
+        ("valid_from", 2023, "2023-01-01T00:00:00+00:00"),
+        ("valid_from", "2023-05", "2023-05-01T00:00:00+00:00"),
+        ("valid_until", "2024-02", "2024-02-29T23:59:59+00:00"),
+        ("valid_until", "2024-02-10", "2024-02-10T23:59:59+00:00"),
+        ("valid_until", "2024-02-10T12:00:00+02:00", "2024-02-10T10:00:00+00:00"),
+    ],
+)
+@pytest.mark.parametrize("declared", [True, False])
+def test_validity_is_a_moment_whether_declared_or_not(
+    field: str, told: MetadataValue, moment: str, declared: bool
+) -> None:
+    assert typed({field: told}, {field: FieldType.DATETIME} if declared else {}) == {field: moment}
+
+
+def test_an_undeclared_validity_that_is_no_date_stays_what_it_is() -> None:
+    assert typed({"valid_until": "further notice"}, {}) == {"valid_until": "further notice"}
+    with pytest.raises(UnreadableDocument, match="declared filterable as datetime"):
+        typed({"valid_until": "2023-13"}, {"valid_until": FieldType.DATETIME})

@@ -57,3 +57,10 @@ def test_a_shortened_passage_fits_and_is_a_beginning(text: str, budget: int) -> 
     if cut is not None:
         assert text.startswith(cut.text)
         assert len(f"T\n{cut.text}") <= budget
+
+
+def test_a_nearly_equal_text_of_another_document_is_shown_once_unless_a_number_differs() -> None:
+    text = "The pump is stopped by the shift lead after the tank is full and the sheet was signed at 3.5 bar by him."
+    near = passage(text.replace("was signed", "is signed"), document="b")
+    other = passage(text.replace("3.5", "4.5"), document="c")
+    assert fit([passage(text), near, other], budget=100, count_tokens=count_words) == [passage(text), other]

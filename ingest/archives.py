@@ -1,0 +1,58 @@
+"""Zip archives that documents are kept in, opened with bounds: a bomb is refused before a byte of it is unpacked.
+
+Knows no format beyond zip.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rag.errors import UnreadableDocument
+
+MAX_UNPACKED_BYTES = 500 * 1024 * 1024
+"""Bytes that a document may unpack to; more is a bomb."""
+MAX_RATIO = 200
+"""Times that a part may grow; office XML grows 5 to 30 times. Small parts are never a bomb."""
+SMALL_BYTES = 4 * 1024 * 1024
+MAX_PARTS = 20_000
+
+_ENCRYPTED = 0x1
+
+
+@contextmanager
+def bounded(path: Path, *, kind: str, holds: str) -> Iterator[zipfile.ZipFile]:
+    """The archive, open; what is read of it is no more than its directory says. Raises UnreadableDocument.
+
+    kind: what the file should be, for messages; holds: a part that makes it one.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            _check(archive, kind, holds)
+            yield archive
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, UnicodeDecodeError) as error:
+        raise UnreadableDocument(f"the file is no {kind}, or a damaged one: {error}") from error
+
+
+def check(path: Path, *, kind: str, holds: str) -> None:
+    """The same checks, for a library that opens the file itself."""
+    with bounded(path, kind=kind, holds=holds):
+        pass
+
+
+def _check(archive: zipfile.ZipFile, kind: str, holds: str) -> None:
+    parts = archive.infolist()
+    if len(parts) > MAX_PARTS:
+        raise UnreadableDocument(f"the file has {len(parts):,} parts, at most {MAX_PARTS:,} are read")
+    if holds not in archive.NameToInfo:
+        raise UnreadableDocument(f"the file is a zip archive, but no {kind} (it has no {holds})")
+    if any(part.flag_bits & _ENCRYPTED for part in parts):
+        raise UnreadableDocument(f"the {kind} is encrypted and needs a password")
+    if sum(part.file_size for part in parts) > MAX_UNPACKED_BYTES:
+        raise UnreadableDocument("the file unpacks to more than 500 MiB")
+    for part in parts:
+        if part.file_size > SMALL_BYTES and part.file_size > MAX_RATIO * max(1, part.compress_size):
+            raise UnreadableDocument(f"its part {part.filename[:80]!r} unpacks to more than {MAX_RATIO} times its size")

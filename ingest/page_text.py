@@ -1,0 +1,207 @@
+"""Pages of ordered blocks to one text, with the place of every stretch of it. Pure.
+
+Lines of a paragraph are joined, also across a page's end; words that a line's end cut are put together; what stands at
+the edge of many pages is left out; lines in larger type become Markdown headings. Knows no file format.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from ingest.cleaning import clean
+from ingest.page_parts import Block, Line, Piece
+from rag.page_boxes import PlacedText
+
+EDGE_LINES = 2
+"""Lines at the top and bottom of a page that may be running heads."""
+EDGE = 0.15
+"""Of a page's height: further in no running head stands."""
+HEADING = 1.15
+"""Times the type of most of the text; larger lines are headings."""
+HEADING_WORDS = 16
+
+Box = tuple[float, float, float, float]
+
+_HYPHENS = ("-", "\u2010")
+_CUT = re.compile("[\u00ad\ufffe\x02]+$")
+"""How a PDF tells that a word goes on in the next line."""
+_ENDS = re.compile(r"[.!?:;…。！？][\"'”’)\]]*$")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page as it was read."""
+
+    number: int
+    height: float
+    blocks: Sequence[Block]
+    shown: Callable[[Box], Box] = lambda box: box
+    """Where a box stands on the page as it is shown; lines are read on it as they are upright."""
+
+
+def written(pages: Sequence[Page]) -> tuple[str, tuple[PlacedText, ...]]:
+    """The text of all pages, and where each stretch of it stands."""
+    sizes = _sizes(pages)
+    kept = list(_without_running_heads(pages, sizes))
+    words = Counter(
+        word for page in kept for block in page.blocks for line in block.lines for word in line.text.split()
+    )
+    writer = _Writer(words)
+    for page in kept:
+        for block in page.blocks:
+            writer.block(page, block, sizes)
+    return writer.done()
+
+
+class _Writer:
+    """Text that grows, and the places of its stretches."""
+
+    def __init__(self, words: Counter[str]) -> None:
+        self._parts: list[str] = []
+        self._length = 0
+        self._placed: list[PlacedText] = []
+        self._words = words
+        self._open = False
+        """Whether the last paragraph may go on."""
+        self._last: Line | None = None
+
+    def block(self, page: Page, block: Block, sizes: list[float]) -> None:
+        if block.table:
+            self._break()
+            for line in block.lines:
+                self._row(page, line)
+            self._open = False
+            return
+        margin = max(line.box[2] for line in block.lines)
+        self._last = None
+        for line in block.lines:
+            level = _level(line, sizes)
+            if level:
+                self._break()
+                self._add("#" * level + " ")
+                self._pieces(page, line.pieces)
+                self._open = False
+            else:
+                if not self._goes_on(line, margin):
+                    self._break()
+                self._pieces(page, line.pieces)
+                self._open = True
+            self._last = line
+
+    def done(self) -> tuple[str, tuple[PlacedText, ...]]:
+        return "".join(self._parts), tuple(self._placed)
+
+    def _goes_on(self, line: Line, margin: float) -> bool:
+        """Whether a line belongs to the paragraph that is open."""
+        if not self._open or re.match(r"[•▪–*]|\(?\d{1,2}[.)]\s", line.text):
+            return False
+        said = self._parts[-1]
+        if self._last is None:  # another column or page
+            return not _ENDS.search(said) and line.text[:1].islower()
+        gap = line.box[1] - self._last.box[3]
+        if gap > 0.45 * line.height or line.height > 1.3 * self._last.height:
+            return False
+        short = self._last.box[2] < margin - 0.2 * (margin - self._last.box[0])
+        return not (short and _ENDS.search(said) and line.text[:1].isupper())
+
+    def _break(self) -> None:
+        if self._length:
+            self._add("\n\n")
+
+    def _row(self, page: Page, line: Line) -> None:
+        if self._parts and self._parts[-1] != "\n\n":
+            self._add("\n")
+        self._add("|")
+        for cell in line.cells:
+            self._add(" ")
+            self._pieces(page, cell)
+            self._add(" |" if cell else "|")
+
+    def _pieces(self, page: Page, pieces: Sequence[Piece]) -> None:
+        for piece in pieces:
+            text = clean(_CUT.sub("-", piece.text)).replace("|", "/")
+            if not text.strip():
+                continue
+            if self._parts and not self._parts[-1].endswith(("\n", " ")):
+                self._join(text)
+            box = page.shown((piece.left, piece.top, piece.right, piece.bottom))
+            left, top, right, bottom = (round(value, 1) for value in box)
+            self._placed.append(
+                PlacedText(self._length, self._length + len(text), page.number, left, top, right, bottom)
+            )
+            self._add(text)
+
+    def _join(self, text: str) -> None:
+        """A space, or nothing where a line's end cut a word in two."""
+        before = self._parts[-1]
+        if not (before.endswith(_HYPHENS) and before[-2:-1].isalpha() and text[:1].islower()):
+            self._add(" ")
+            return
+        head, tail = before.split()[-1], text.split()[0]
+        if self._words[head + tail]:  # written with its hyphen elsewhere
+            return
+        self._parts[-1] = before[:-1]
+        self._length -= 1
+        last = self._placed[-1]
+        self._placed[-1] = last._replace(end=last.end - 1)
+
+    def _add(self, text: str) -> None:
+        self._parts.append(text)
+        self._length += len(text)
+
+
+def _without_running_heads(pages: Sequence[Page], sizes: list[float]) -> Iterator[Page]:
+    """Pages without the lines that stand, but for their numbers, at the same edge of many pages; headings stay."""
+    edges = [_edge_lines(page, sizes) for page in pages]
+    counts = Counter(key for keys in edges for key in set(keys.values()))
+    least = max(2, min(4, (len(pages) + 1) // 2))
+    for page, keys in zip(pages, edges, strict=True):
+        gone = {at for at, key in keys.items() if counts[key] >= least}
+        blocks = []
+        for number, block in enumerate(page.blocks):
+            lines = [line for place, line in enumerate(block.lines) if (number, place) not in gone]
+            if lines:
+                blocks.append(Block(lines, block.table))
+        yield replace(page, blocks=blocks)
+
+
+def _edge_lines(page: Page, sizes: list[float]) -> dict[tuple[int, int], tuple[str, int]]:
+    """(block, line) of what stands at the top and bottom, with what it says but for numbers, and about where."""
+    lines = [(line.box[1], n, i, line) for n, block in enumerate(page.blocks) for i, line in enumerate(block.lines)]
+    lines.sort(key=lambda item: item[:3])
+    tops = [item for item in lines[:EDGE_LINES] if item[3].box[3] < EDGE * page.height]
+    bottoms = [item for item in lines[-EDGE_LINES:] if item[3].box[1] > (1 - EDGE) * page.height]
+    return {
+        (n, i): (re.sub(r"\d+|\b[ivxlc]+\b", "#", line.text.casefold()), round(line.box[1] / 12))
+        for _, n, i, line in (*tops, *bottoms)
+        if not _level(line, sizes)
+    }
+
+
+def _sizes(pages: Sequence[Page]) -> list[float]:
+    """The sizes of type that headings are in, largest first: at most three."""
+    amounts: Counter[float] = Counter()
+    lines: Counter[float] = Counter()
+    for page in pages:
+        for block in page.blocks:
+            for line in block.lines:
+                size = round(line.height * 2) / 2
+                amounts[size] += len(line.text)
+                if not block.table and len(line.text.split()) <= HEADING_WORDS:
+                    lines[size] += 1
+    if not amounts:
+        return []
+    body = amounts.most_common(1)[0][0]
+    return sorted((size for size in lines if size > HEADING * body), reverse=True)[:3]
+
+
+def _level(line: Line, sizes: list[float]) -> int:
+    """1 to 3 for a heading, 0 for any other line."""
+    size = round(line.height * 2) / 2
+    said = line.text.split()
+    if not sizes or size < sizes[-1] or len(said) > HEADING_WORDS or not any(c.isalpha() for c in line.text):
+        return 0
+    return next(level for level, least in enumerate(sizes, start=1) if size >= least)

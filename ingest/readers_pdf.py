@@ -1,0 +1,276 @@
+"""PDF to text: columns in order, tables as rows, headings, and for every stretch of text its page and box.
+
+PDFium reads the characters and lines of a page (chosen by measurement, see docs/decisions.md); `ingest.page_layout`
+puts them in order. A page that is a picture of text is read by Tesseract where that is installed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ingest import ocr
+from ingest.cleaning import clean
+from ingest.page_layout import in_order, pieces_of
+from ingest.page_parts import Piece
+from ingest.page_tables import Rule, ruled_tables
+from ingest.page_text import Box, Page, written
+from ingest.readers import Extracted
+from rag.errors import UnreadableDocument
+from rag.types import MetadataValue
+
+MAX_PAGES = 10_000
+MAX_CHARACTERS = 200_000
+"""Of one page; more are no page that a person reads."""
+NOT_TOLD = ("", "untitled", "(anonymous)", "anonymous", "(unspecified)", "unspecified")
+"""What programs write where nobody said anything."""
+SAMPLED = 200
+"""Characters of a page whose angle is looked at."""
+MAX_OBJECTS = 20_000
+"""Drawn on one page; of a page with more the lines are not looked at: it is a map or a plan."""
+MAX_SEGMENTS = 400
+"""Of one path; one with more is a drawing."""
+
+
+def read_pdf(path: Path) -> Extracted:
+    """The text of all pages, running heads and page numbers removed. Scanned pages without OCR are reported."""
+    import pypdfium2 as pdfium
+
+    try:
+        document = pdfium.PdfDocument(path)
+    except pdfium.PdfiumError as error:
+        if getattr(error, "err_code", None) in (pdfium.raw.FPDF_ERR_PASSWORD, pdfium.raw.FPDF_ERR_SECURITY):
+            raise UnreadableDocument("the PDF is encrypted and needs a password") from error
+        raise UnreadableDocument(f"the PDF is damaged or truncated: {error}") from error
+    try:
+        if len(document) > MAX_PAGES:
+            raise UnreadableDocument(f"the PDF has {len(document):,} pages, at most {MAX_PAGES:,} are read")
+        pages, scanned, broken = [], [], []
+        for number in range(1, len(document) + 1):
+            try:
+                page = document[number - 1]
+                found = _page(page, number)
+                if found is None:
+                    scanned.append(number)
+                else:
+                    pages.append(found)
+                page.close()
+            except pdfium.PdfiumError:
+                broken.append(number)
+        told = {name: value for name, value in document.get_metadata_dict().items() if value not in NOT_TOLD}
+    finally:
+        document.close()
+    text, layout = written(pages)
+    if not text.strip():
+        raise UnreadableDocument(_nothing(len(scanned), len(broken)))
+    metadata: dict[str, MetadataValue] = {"pages": len(pages) + len(scanned) + len(broken), **_properties(told)}
+    if missing := sorted(scanned + broken):
+        metadata["unreadable_pages"] = _numbers(missing)
+    return Extracted(text, clean(told.get("Title", "")).strip() or _first_line(text), metadata, layout)
+
+
+def _properties(told: dict[str, str]) -> dict[str, MetadataValue]:
+    """Author, and the days it was made and changed."""
+    found: dict[str, MetadataValue] = {}
+    if author := clean(told.get("Author", "")).strip():
+        found["author"] = author[:200]
+    for name, key in (("created", "CreationDate"), ("modified", "ModDate")):
+        if day := _day(told.get(key, "")):
+            found[name] = day
+    return found
+
+
+def _nothing(scanned: int, broken: int) -> str:
+    if scanned:
+        return f"none of its pages holds text, {scanned} of them are scanned: {ocr.HOW_TO}"
+    if broken:
+        return f"the PDF is damaged: none of its {broken} pages can be read"
+    return "none of its pages holds text"
+
+
+def _page(page: Any, number: int) -> Page | None:
+    """A page's blocks in order; None for a scanned one."""
+    crop, turned = page.get_cropbox(), page.get_rotation()
+    text = page.get_textpage()
+    upright = _upright(text)
+    if upright != turned:  # PDFium puts the words of lines that stand upright in order, and no others
+        text.close()
+        page.set_rotation(upright)
+        text = page.get_textpage()
+    try:
+        words = list(_words(text))
+        rules, pictures = _drawn(page)
+        height = float(page.get_height())
+    finally:
+        text.close()
+        page.set_rotation(turned)
+    if not words:
+        if not pictures:
+            return Page(number, height, [])
+        seen = ocr.read_page(page)
+        return Page(number, float(page.get_height()), in_order(pieces_of(seen), [], [])) if seen else None
+    pieces = pieces_of(_turned(word, crop, upright) for word in words)
+    lines = [_box(rule, crop, upright) for rule in rules]
+    tables, rest = ruled_tables(pieces, lines)
+    across = [(left, right, top) for left, top, right, bottom in lines if bottom - top < right - left]
+
+    def shown(box: Box) -> Box:
+        return _box(_own(box, crop, upright), crop, turned)
+
+    return Page(number, height, in_order(rest, tables, across), shown)
+
+
+def _upright(text: Any) -> int:
+    """By how many degrees, clockwise, the page must be turned for most of its lines to stand upright."""
+    from pypdfium2 import raw
+
+    count = raw.FPDFText_CountChars(text)
+    step = max(1, count // SAMPLED)
+    angles = [raw.FPDFText_GetCharAngle(text, at) for at in range(0, min(count, MAX_CHARACTERS), step)]
+    quarters = Counter(round(math.degrees(angle) / 90) % 4 for angle in angles if math.isfinite(angle) and angle >= 0)
+    return 90 * quarters.most_common(1)[0][0] if quarters else 0
+
+
+def _words(text: Any) -> Iterator[Piece]:
+    """Words with boxes in the page's own coordinates, `top` being the larger y, in PDFium's order."""
+    from pypdfium2 import raw
+
+    count = raw.FPDFText_CountChars(text)
+    if count > MAX_CHARACTERS:
+        raise UnreadableDocument(f"one of its pages has {count:,} characters, at most {MAX_CHARACTERS:,} are read")
+    box = raw.FS_RECTF()
+    pointer = ctypes.byref(box)
+    characters: list[str] = []
+    left = top = right = bottom = 0.0
+
+    def word() -> Piece:
+        joined = "".join(characters).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return Piece(joined, left, top, right, bottom)
+
+    for at in range(count):
+        code = raw.FPDFText_GetUnicode(text, at)
+        character = chr(code) if 0 < code < 0x110000 else " "
+        if character.isspace() or (code < 32 and code != 2):
+            if characters:
+                yield word()
+                characters = []
+            continue
+        raw.FPDFText_GetLooseCharBox(text, at, pointer)
+        sane = all(map(math.isfinite, (box.left, box.top, box.right, box.bottom)))
+        if not sane or max(abs(box.left), abs(box.top), abs(box.right), abs(box.bottom)) > 1e6:
+            continue
+        apart = characters and abs(box.bottom - bottom) > 0.7 * abs(top - bottom) + 1
+        if apart:
+            yield word()
+            characters = []
+        if not characters:
+            left, top, right, bottom = box.left, box.top, box.right, box.bottom
+        else:
+            left, right = min(left, box.left), max(right, box.right)
+            top, bottom = max(top, box.top), min(bottom, box.bottom)
+        characters.append(character)
+    if characters:
+        yield word()
+
+
+def _drawn(page: Any) -> tuple[list[Rule], bool]:
+    """The straight lines on a page, in its own coordinates, and whether it holds a picture."""
+    from pypdfium2 import raw
+
+    rules: list[Rule] = []
+    pictures = False
+    for number, item in enumerate(page.get_objects(max_depth=3)):
+        if number > MAX_OBJECTS:
+            return [], pictures
+        if item.type == raw.FPDF_PAGEOBJ_IMAGE:
+            pictures = True
+        elif item.type == raw.FPDF_PAGEOBJ_PATH:
+            rules += _rules(item)
+    return rules, pictures
+
+
+def _rules(path: Any) -> Iterator[Rule]:
+    """A thin path is one line; of any other its straight segments along an axis are."""
+    from pypdfium2 import raw
+
+    left, bottom, right, top = path.get_bounds()
+    if right - left < 2.5 or top - bottom < 2.5:
+        if max(right - left, top - bottom) > 4:
+            yield (left, bottom, right, top)
+        return
+    count = raw.FPDFPath_CountSegments(path)
+    if count > MAX_SEGMENTS:
+        return
+    matrix = path.get_matrix()
+    x, y = ctypes.c_float(), ctypes.c_float()
+    start = last = (0.0, 0.0)
+    for at in range(count):
+        segment = raw.FPDFPath_GetPathSegment(path, at)
+        raw.FPDFPathSegment_GetPoint(segment, x, y)
+        kind = raw.FPDFPathSegment_GetType(segment)
+        point = matrix.on_point(x.value, y.value)
+        if kind == raw.FPDF_SEGMENT_LINETO:
+            yield from _straight(last, point)
+        elif kind == raw.FPDF_SEGMENT_MOVETO:
+            start = point
+        last = point
+        if raw.FPDFPathSegment_GetClose(segment):
+            yield from _straight(last, start)
+
+
+def _straight(a: tuple[float, float], b: tuple[float, float]) -> Iterator[Rule]:
+    across, down = abs(a[0] - b[0]), abs(a[1] - b[1])
+    if min(across, down) < 1 and max(across, down) > 4:
+        yield (min(a[0], b[0]), min(a[1], b[1]), max(a[0], b[0]), max(a[1], b[1]))
+
+
+def _turned(word: Piece, crop: Box, degrees: int) -> Piece:
+    word.left, word.top, word.right, word.bottom = _box((word.left, word.bottom, word.right, word.top), crop, degrees)
+    return word
+
+
+def _box(box: Box, crop: Box, degrees: int) -> Box:
+    """(left, lower, right, upper) in the page's own coordinates as (left, top, right, bottom) of the turned page."""
+    left, low, right, high = box[0] - crop[0], box[1] - crop[1], box[2] - crop[0], box[3] - crop[1]
+    width, height = crop[2] - crop[0], crop[3] - crop[1]
+    return {
+        0: (left, height - high, right, height - low),
+        90: (low, left, high, right),
+        180: (width - right, low, width - left, high),
+        270: (height - high, width - right, height - low, width - left),
+    }[degrees]
+
+
+def _own(box: Box, crop: Box, degrees: int) -> Box:
+    """The way back from `_box`."""
+    left, top, right, bottom = box
+    width, height = crop[2] - crop[0], crop[3] - crop[1]
+    x1, y1, x2, y2 = {
+        0: (left, height - bottom, right, height - top),
+        90: (top, left, bottom, right),
+        180: (width - right, top, width - left, bottom),
+        270: (width - bottom, height - right, width - top, height - left),
+    }[degrees]
+    return x1 + crop[0], y1 + crop[1], x2 + crop[0], y2 + crop[1]
+
+
+def _day(told: str) -> str:
+    """The day of a PDF's date, D:20240131…; empty where it is none."""
+    digits = told.removeprefix("D:")[:8]
+    if len(digits) != 8 or not digits.isdecimal() or not ("1990" <= digits[:4] < "2100"):
+        return ""
+    return f"{digits[:4]}-{digits[4:6]}-{digits[6:]}"
+
+
+def _numbers(pages: list[int]) -> str:
+    shown = ", ".join(map(str, pages[:20]))
+    return shown if len(pages) <= 20 else f"{shown} and {len(pages) - 20} more"
+
+
+def _first_line(text: str) -> str:
+    first = text.strip().split("\n", 1)[0].strip("# ")
+    return first if len(first) <= 120 and not first.startswith("|") else ""

@@ -1,0 +1,41 @@
+"""What a file is by its first bytes, where that contradicts its name. Knows no reader."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rag.errors import UnreadableDocument
+
+_ZIP, _OLE = "a zip archive (or an office file)", "an old or encrypted office file"
+_SIGNATURES = (
+    (b"%PDF-", "a PDF", (".pdf",)),
+    (b"PK\x03\x04", _ZIP, (".docx", ".pptx", ".xlsx", ".xlsb", ".ods", ".epub")),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", _OLE, (".xls",)),
+    (b"{\\rtf", "a rich text file (RTF)", (".rtf",)),
+    (b"\x89PNG\r\n", "an image (PNG)", ()),
+    (b"\xff\xd8\xff", "an image (JPEG)", ()),
+    (b"GIF8", "an image (GIF)", ()),
+    (b"II*\x00", "an image (TIFF)", ()),
+    (b"MM\x00*", "an image (TIFF)", ()),
+    (b"\x1f\x8b", "a gzip archive", ()),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive", ()),
+    (b"Rar!\x1a\x07", "a RAR archive", ()),
+    (b"BZh", "a bzip2 archive", ()),
+    (b"\xfd7zXZ\x00", "an xz archive", ()),
+    (b"\x7fELF", "a program", ()),
+    (b"MZ\x90\x00", "a program", ()),
+    (b"SQLite format 3\x00", "a database (SQLite)", ()),
+)
+
+
+def check(path: Path) -> None:
+    """Raise UnreadableDocument where a file's content is of another kind than its name says."""
+    suffix = path.suffix.lower()
+    with path.open("rb") as handle:
+        head = handle.read(16)
+    for signature, kind, suffixes in _SIGNATURES:
+        if not head.startswith(signature) or suffix in suffixes:
+            continue
+        if signature.startswith(b"\xd0\xcf") and suffix in (".docx", ".pptx", ".xlsx"):
+            raise UnreadableDocument("the file is encrypted and needs a password, or is of an old office format")
+        raise UnreadableDocument(f"the file is {kind} by its content, not what {suffix or 'its name'} says: rename it")

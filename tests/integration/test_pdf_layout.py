@@ -1,0 +1,113 @@
+"""A PDF is read as a person reads it: columns, tables, headings, and every word with its place on the page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import ingest.ocr
+from ingest.readers import Extracted, reader_for
+from rag.errors import UnreadableDocument
+from rag.page_boxes import boxes
+from tests.fakes import pdf_files
+
+
+def read(path: Path) -> Extracted:
+    return reader_for(path).read(path)
+
+
+def font() -> Path:
+    import matplotlib
+
+    return Path(matplotlib.__file__).parent / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf"
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_columns_are_read_one_after_the_other_without_running_heads(tmp_path: Path, count: int, mixed: bool) -> None:
+    told = pdf_files.columns(tmp_path / "a.pdf", count=count, mixed=mixed)
+    found = read(tmp_path / "a.pdf")
+    half = len(told) // 2
+    wanted = ["# Chapter 1 of the notes", *told[:half], "# Chapter 2 of the notes", *told[half:]]
+    assert found.text.split("\n\n") == wanted
+    assert (found.title, found.metadata["author"], found.metadata["pages"]) == ("Plant notes", "Works office", 2)
+
+
+def test_a_table_with_lines_is_rows_in_their_place_and_cells_of_several_lines_are_whole(tmp_path: Path) -> None:
+    rows = pdf_files.ruled_table(tmp_path / "a.pdf")
+    before, table, after = read(tmp_path / "a.pdf").text.split("\n\n")
+    assert table.split("\n") == [f"| {' | '.join(row)} |" for row in rows]
+    assert (before, after) == (pdf_files.prose("before", 40), pdf_files.prose("after", 40))
+
+
+def test_a_table_without_lines_is_rows_too(tmp_path: Path) -> None:
+    rows = pdf_files.open_table(tmp_path / "a.pdf")
+    _, table, _ = read(tmp_path / "a.pdf").text.split("\n\n")
+    assert table.split("\n") == [f"| {' | '.join(row)} |".replace("|  |", "| |") for row in rows]
+
+
+def test_a_turned_page_is_read_upright_and_its_boxes_are_where_it_is_shown(tmp_path: Path) -> None:
+    told = pdf_files.rotated(tmp_path / "a.pdf")
+    found = read(tmp_path / "a.pdf")
+    assert found.text == told
+    assert all(842 > place.right > place.left >= 0 and 595 > place.bottom > place.top >= 0 for place in found.layout)
+    assert all(place.right - place.left < place.bottom - place.top for place in found.layout)
+
+
+def test_right_to_left_lines_come_in_the_order_of_their_letters(tmp_path: Path) -> None:
+    told = ["שלום עולם.", "לחץ המשאבה הוא 3.8 בר."]
+    pdf_files.right_to_left(tmp_path / "a.pdf", font(), told)
+    assert " ".join(read(tmp_path / "a.pdf").text.split()) == " ".join(told)
+
+
+def test_every_word_has_a_box_and_a_box_tells_its_word(tmp_path: Path) -> None:
+    for name, write in (
+        ("c.pdf", pdf_files.columns),
+        ("r.pdf", pdf_files.ruled_table),
+        ("o.pdf", pdf_files.open_table),
+    ):
+        write(tmp_path / name)
+        found = read(tmp_path / name)
+        placed = "".join(found.text[place.start : place.end] for place in found.layout)
+        marks = str.maketrans("", "", "|#\n ")
+        assert placed.translate(marks) == found.text.translate(marks)
+        assert all(a.end <= b.start for a, b in zip(found.layout, found.layout[1:], strict=False))
+    at = found.text.index("$ 1,180")
+    [box] = boxes(found.layout, at, at + len("$ 1,180"))
+    assert box.page == 1
+    assert 330 < box.left < box.right == pytest.approx(420, abs=1)
+    assert 8 < box.bottom - box.top < 16
+
+
+def test_a_scanned_page_is_told_with_the_way_to_read_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingest.ocr, "available", lambda: False)
+    pdf_files.scanned(tmp_path / "all.pdf")
+    with pytest.raises(UnreadableDocument, match=r"2 of them are scanned.*understudy\[ocr\]"):
+        read(tmp_path / "all.pdf")
+    pdf_files.scanned(tmp_path / "some.pdf", text_page="Real words.")
+    found = read(tmp_path / "some.pdf")
+    assert (found.text, found.metadata["unreadable_pages"]) == ("Real words.", "2, 3")
+
+
+@pytest.mark.skipif(not ingest.ocr.available(), reason="the program tesseract is not installed")
+def test_a_scanned_page_is_read_where_tesseract_is(tmp_path: Path) -> None:
+    pdf_files.scanned(tmp_path / "a.pdf", pages=1, text="Valve T-1042 opens at 3.5 bar")
+    found = read(tmp_path / "a.pdf")
+    assert found.text == "Valve T-1042 opens at 3.5 bar"
+    [box] = boxes(found.layout, 0, len(found.text))
+    assert box.page == 1
+    assert 50 < box.left < 70
+    assert 280 < box.top < box.bottom < 330
+
+
+def test_words_that_a_lines_end_cut_are_put_together(tmp_path: Path) -> None:
+    canvas = pdf_files.document(tmp_path / "a.pdf")
+    pdf_files.lines(canvas, "The inspec-", 50, 700, 495)
+    pdf_files.lines(canvas, "tion of the cooling-", 50, 688, 495)
+    pdf_files.lines(canvas, "water pump. A cooling-water pump is cleaned.", 50, 676, 495)
+    canvas.showPage()
+    canvas.save()
+    assert read(tmp_path / "a.pdf").text == (
+        "The inspection of the cooling-water pump. A cooling-water pump is cleaned."
+    )

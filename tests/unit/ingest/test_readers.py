@@ -1,0 +1,116 @@
+"""What each reader makes of its format: order, tables, titles, metadata, and what it refuses."""
+
+from __future__ import annotations
+
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from ingest.readers import reader_for
+from ingest.splitting_code import split_code
+from rag.errors import UnreadableDocument
+from tests.fakes.office_files import FACT, write_code, write_epub, write_mail, write_pptx, write_xlsx
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(UnreadableDocument) as caught:
+        reader_for(path).read(path)
+    return str(caught.value)
+
+
+def test_slides_give_title_texts_tables_and_notes(tmp_path: Path) -> None:
+    write_pptx(tmp_path / "a.pptx")
+    found = reader_for(tmp_path / "a.pptx").read(tmp_path / "a.pptx")
+    assert found.text == (
+        f"## Valves\n\n- {FACT}\n- Close it first.\n\n| part | bar |\n| T-1042 | 3.5 |\n\nNotes: Say it slowly."
+    )
+    assert (found.title, found.metadata["author"]) == ("Valves", "Ann Berg")
+
+
+def test_every_row_of_a_sheet_stands_under_its_header(tmp_path: Path) -> None:
+    write_xlsx(tmp_path / "a.xlsx")
+    found = reader_for(tmp_path / "a.xlsx").read(tmp_path / "a.xlsx")
+    sections = found.text.split("## ")[1:]
+    assert sections[0] == "Parts\n\nPrice list\n\n"
+    assert sections[1].startswith("Parts, rows 3 to ")
+    assert all("| part | bar | note |\n| T-" in section for section in sections[1:-1])
+    assert sum(section.count("| T-") for section in sections) == 60
+    assert "| T-1000 | 4 | opens" in sections[1]
+    assert sections[-1] == f"Parts\n\n{FACT}"
+    assert "hidden" not in found.text
+
+
+def test_chapters_come_in_the_order_of_the_spine(tmp_path: Path) -> None:
+    write_epub(tmp_path / "a.epub")
+    found = reader_for(tmp_path / "a.epub").read(tmp_path / "a.epub")
+    assert found.text == f"# One\n\nFirst.\n\n# Two\n\n{FACT}"
+    assert (found.title, found.metadata) == ("Valve book", {"author": "Ann Berg"})
+
+
+def test_a_message_gives_headers_and_words_and_names_attachments(tmp_path: Path) -> None:
+    write_mail(tmp_path / "a.eml")
+    found = reader_for(tmp_path / "a.eml").read(tmp_path / "a.eml")
+    head, _, body = found.text.partition("\n\n")
+    assert head.splitlines() == [
+        "From: Ann Berg <ann@example.org>",
+        "To: Ben <ben@example.org>",
+        "Date: Tue, 02 Jan 2024 10:00:00 +0100",
+        "Attachments: plan.pdf",
+    ]
+    assert body == f"{FACT}\n"
+    assert found.title == "Ventil T-1042 öffnet"
+    assert found.metadata["date"] == "2024-01-02T10:00:00+01:00"
+    assert "secret" not in found.text
+
+
+def test_code_keeps_its_words_and_is_cut_at_definitions(tmp_path: Path) -> None:
+    write_code(tmp_path / "a.py")
+    found = reader_for(tmp_path / "a.py").read(tmp_path / "a.py")
+    assert (found.title, found.metadata) == ("a.py", {"language": "python"})
+    chunks = list(split_code(found.text))
+    assert all(found.text[chunk.start : chunk.end] == chunk.text for chunk in chunks)
+    assert len(chunks) > 3
+    assert all(chunk.text.startswith("def step_") for chunk in chunks[1:])
+    assert {chunk.heading for chunk in chunks[1:]} == {"class Round"}
+    assert "".join("".join(chunk.text.split()) for chunk in chunks) == "".join(found.text.split())
+
+
+def test_a_file_of_another_kind_than_its_name_is_told_so(tmp_path: Path) -> None:
+    for name, data, said in (
+        ("a.txt", b"%PDF-1.7\n...", "a PDF by its content, not what .txt says"),
+        ("a.pdf", b"PK\x03\x04....", "a zip archive (or an office file) by its content"),
+        ("a.md", b"\x89PNG\r\n\x1a\n", "an image (PNG)"),
+        ("a.docx", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "encrypted and needs a password, or is of an old office"),
+        ("Makefile", b"\x7fELF\x02", "a program by its content, not what its name says"),
+    ):
+        (tmp_path / name).write_bytes(data)
+        assert said in refusal(tmp_path / name)
+
+
+def test_a_missing_library_is_told_with_what_brings_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_xlsx(tmp_path / "a.xlsx")
+    monkeypatch.setitem(sys.modules, "python_calamine", None)
+    assert refusal(tmp_path / "a.xlsx") == (
+        "reading .xlsx needs python_calamine: `pip install 'understudy[office]'` brings it"
+    )
+
+
+def test_an_archive_that_grows_too_much_is_refused_unopened(tmp_path: Path) -> None:
+    for name, part in (
+        ("a.docx", "word/document.xml"),
+        ("a.pptx", "ppt/presentation.xml"),
+        ("a.xlsx", "xl/workbook.xml"),
+    ):
+        with zipfile.ZipFile(tmp_path / name, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(part, b"<a>" + b" " * 8_000_000 + b"</a>")
+        assert "unpacks to more than 200 times its size" in refusal(tmp_path / name)
+
+
+def test_a_book_with_locked_chapters_is_refused_by_reason(tmp_path: Path) -> None:
+    write_epub(tmp_path / "a.epub")
+    locked = "".join(f'<CipherReference URI="OEBPS/{name}"/>' for name in ("one.xhtml", "chapter%202.xhtml"))
+    with zipfile.ZipFile(tmp_path / "a.epub", "a") as archive:
+        archive.writestr("META-INF/encryption.xml", f"<encryption>{locked}</encryption>")
+    assert "encrypted (DRM)" in refusal(tmp_path / "a.epub")
