@@ -13,7 +13,7 @@ import typer
 from rag.errors import RagError
 
 if TYPE_CHECKING:
-    from ingest.run import Progress
+    from ingest.progress import Progress
 
 
 @contextmanager
@@ -33,7 +33,7 @@ def refusals() -> Iterator[None]:
 def bar(name: str, *, silent: bool) -> Iterator[Callable[[Progress], None] | None]:
     """A progress bar on a terminal, a line every ten seconds elsewhere."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
 
     if silent:
@@ -45,25 +45,25 @@ def bar(name: str, *, silent: bool) -> Iterator[Callable[[Progress], None] | Non
         def line(state: Progress) -> None:
             if state.seconds - last[0] >= 10:
                 last[0] = state.seconds
-                rate = state.chunks / max(state.seconds, 1e-9)
-                left = (state.total - state.documents) * state.seconds / max(1, state.documents)
-                typer.echo(
-                    f"{name}: {state.documents} of about {state.total} documents, {state.chunks} chunks, "
-                    f"{rate:.0f} chunks/s, about {left:.0f} s left",
-                    err=True,
-                )
+                far = f"{name}: {state.documents} of about {state.total} documents"
+                typer.echo(", ".join([far, *_pace(state, f"{state.chunks} chunks")]), err=True)
 
         yield line
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
-    with Bar(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True)) as bar:
-        task = bar.add_task(name, total=None, rate="")
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Bar(*columns, TextColumn("{task.fields[pace]}"), console=Console(stderr=True)) as bar:
+        task = bar.add_task(name, total=None, pace="")
 
         def draw(state: Progress) -> None:
-            rate = f"{state.chunks / max(state.seconds, 1e-9):.0f} chunks/s"
-            bar.update(task, completed=state.documents, total=state.total, rate=rate)
+            bar.update(task, completed=state.documents, total=state.total, pace=", ".join(_pace(state)))
 
         yield draw
+
+
+def _pace(state: Progress, *first: str) -> list[str]:
+    """Chunks a second, and the time that is left where it is known."""
+    rate = [*first, f"{state.chunks / max(state.seconds, 1e-9):.0f} chunks/s"] if state.chunks else []
+    return rate if state.left is None else [*rate, f"about {state.left:.0f} s left"]
 
 
 def print_table(columns: list[str], rows: list[dict[str, Any]]) -> None:

@@ -9,8 +9,9 @@ import time
 from collections.abc import Callable
 
 from ingest import splitting
-from ingest.embedding import RECIPE, Ready, chunks_of
-from ingest.run import GROUP_CHUNKS, Progress, Summary
+from ingest.embedding import RECIPE, Ready, chunks_of, weight
+from ingest.progress import Meter, Progress, Size
+from ingest.run import GROUP_CHUNKS, Summary
 from ingest.target import Target
 from rag.catalog import Generation
 from rag.documents import DocumentStore
@@ -30,21 +31,23 @@ def rebuild(target: Target, live: Generation, *, progress: Callable[[Progress], 
         summary.repaired = target.repair()
         there = {item.id for item in target.summaries()}
         stored = old.summaries()
+        meter = Meter({item.id: Size(item.characters) for item in stored}, progress)
+        meter.embedding()
         group: list[Ready] = []
 
         def write() -> None:
-            summary.chunks += target.write(group)
+            summary.chunks += target.write(group, meter.embedded)
             group.clear()
-            if progress is not None:
-                looked = summary.changed + summary.unchanged
-                progress(Progress(looked, len(stored), summary.chunks, time.monotonic() - begin))
 
         for item in stored:
             document = old.get(item.id)
             if item.id in there or document is None:
                 summary.unchanged += 1
+                meter.read(item.id)
                 continue
-            group.append(Ready(document, _recipe(item.recipe, live.manifest.chunker_fingerprint), chunks_of(document)))
+            ready = Ready(document, _recipe(item.recipe, live.manifest.chunker_fingerprint), chunks_of(document))
+            meter.read(item.id, weight(ready))
+            group.append(ready)
             summary.changed += 1
             if sum(len(ready.chunks) for ready in group) >= GROUP_CHUNKS:
                 write()
@@ -52,6 +55,7 @@ def rebuild(target: Target, live: Generation, *, progress: Callable[[Progress], 
     finally:
         old.close()
     target.promote()
+    meter.finish()
     summary.generation = target.manifest.generation
     summary.seconds = time.monotonic() - begin
     return summary
