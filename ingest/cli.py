@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ingest.cli_copies import backup, migrate, restore
 from ingest.cli_generations import generations, rebuild, rollback
 from ingest.console import bar, print_json, print_table, refusals
 
@@ -26,6 +27,9 @@ app = typer.Typer(help="Bring documents into a domain, look at them, take them o
 app.command()(generations)
 app.command()(rollback)
 app.command()(rebuild)
+app.command()(backup)
+app.command()(restore)
+app.command()(migrate)
 
 Domain = Annotated[str, typer.Option("--domain", "-d", help="The domain: a collection of documents asked together.")]
 SHOWN = 20

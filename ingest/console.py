@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def refusals() -> Iterator[None]:
-    """Errors that are told in one sentence, with exit status 2."""
+def refusals(*, stopped: str = "what was written is safe, run the same command to go on") -> Iterator[None]:
+    """Errors that are told in one sentence, with exit status 2; `stopped`: what an interruption means."""
     try:
         yield
     except RagError as error:
         typer.echo(f"understudy: {error}", err=True)
         raise typer.Exit(2) from error
     except KeyboardInterrupt:
-        typer.echo("understudy: stopped; what was written is safe, run the same command to go on", err=True)
+        typer.echo(f"understudy: stopped; {stopped}", err=True)
         raise typer.Exit(130) from None
 
 

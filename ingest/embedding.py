@@ -15,7 +15,7 @@ import numpy as np
 
 from ingest import splitting
 from rag.documents import DocumentStore
-from rag.protocols import Embedder, Index, IndexedChunk, Vectors
+from rag.protocols import Embedder, Index, IndexedChunk, Vectors, search_text
 from rag.types import Chunk, Document, point_id, sha256_text
 
 CALL_CHUNKS = 256
@@ -111,7 +111,6 @@ def embed(
                     chunk=chunk,
                     metadata=document.metadata,
                     vector=vectors[row],
-                    search_text=texts[row],
                 )
             )
             row += 1
@@ -141,8 +140,8 @@ def chunks_of(document: Document) -> list[Chunk]:
 
 
 def embedded_text(document: Document, chunk: Chunk) -> str:
-    """What is embedded and indexed of a chunk: title, headings and text, one a line."""
-    return "\n".join(part for part in (document.title, chunk.heading, chunk.text) if part)
+    """What is embedded and indexed of a chunk."""
+    return search_text(document.title, chunk)
 
 
 def _held(donors: AbstractSet[str], domain: str, store: DocumentStore, index: Index) -> dict[str, Vectors]:

@@ -77,17 +77,21 @@ class Meter:
         """Say how far the run is."""
         if self._tell is not None:
             total = max(self._total, self._read)
-            self._tell(Progress(self._done, total, self._chunks, self._clock() - self._begin, self._left()))
+            self._tell(Progress(self._done, total, self._chunks, self.seconds(), self._left()))
 
     def finish(self) -> None:
         """All is read and embedded: whatever the estimates were, this is all there is."""
         self._total, self._bytes_read, self._found = self._read, float(self._bytes), self._embedded
         self.tell()
 
+    def seconds(self) -> float:
+        """Since the start of the run."""
+        return self._clock() - self._begin
+
     def _left(self) -> float | None:
         unread = max(0.0, self._bytes - self._bytes_read)
         if not self._embeds:
-            return (self._clock() - self._begin) * unread / self._bytes_read if self._bytes_read else None
+            return self.seconds() * unread / self._bytes_read if self._bytes_read else None
         if self._embedding_since is None or not self._embedded:
             return None
         to_come = unread * self._found / self._bytes_read if self._bytes_read else 0.0

@@ -17,7 +17,7 @@ from typing import Any, cast
 import numpy as np
 import qdrant_edge as edge
 
-from rag.adapters.points import DENSE, DEPTH, SPARSE, field_keys, flag, payload_of, ranked, to_passage
+from rag.adapters.points import DENSE, DEPTH, SPARSE, field_keys, flag, payload_of, ranked, to_chunk, to_passage
 from rag.adapters.sparse import Bm25Encoder
 from rag.errors import CorpusError, IncompatibleIndex, IndexLocked, IndexUnavailable, StorageFull
 from rag.protocols import EVERYTHING, IndexedChunk, Vectors
@@ -150,6 +150,12 @@ class EdgeIndex:
         """The dense vector of each of these chunks that is there, by id."""
         with self._errors():
             return {str(record.id): _dense_of(record) for record in self._open().retrieve(list(ids), False, [DENSE])}
+
+    def chunks(self, ids: Sequence[str]) -> dict[str, IndexedChunk]:
+        """Each of these chunks that is there, as it was written, by id."""
+        with self._errors():
+            records = self._open().retrieve(list(ids), True, [DENSE])
+        return {str(r.id): to_chunk(str(r.id), r.payload or {}, _dense_of(r)) for r in records}
 
     def close(self) -> None:
         """Flush and release the shard."""

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +55,6 @@ def chunk(number: int, text: str | None = None) -> IndexedChunk:
             "draft": number > 5,
         },
         vector=EMBEDDER.embed([text])[0],
-        search_text=f"Unit {number}\nSet points\n{text}",
     )
 
 
@@ -199,6 +199,17 @@ def test_vectors_come_back_as_they_were_written_and_none_for_an_unknown_id(index
     held = index.vectors([chunks[2].id, unknown, chunks[0].id])
     assert set(held) == {chunks[0].id, chunks[2].id}
     np.testing.assert_allclose(held[chunks[2].id], chunks[2].vector, atol=1e-6)
+
+
+def test_chunks_come_back_as_they_were_written_and_none_for_an_unknown_id(index: Index) -> None:
+    wanted = {chunk(number).id: chunk(number) for number in (3, 7)}
+    unknown = point_id("plant", "nowhere", 0, 1, sha256_text(""))
+    held = index.chunks([*wanted, unknown])
+    assert set(held) == set(wanted)
+    for name, written in wanted.items():
+        np.testing.assert_allclose(held[name].vector, written.vector, atol=1e-6)
+        assert replace(held[name], vector=written.vector) == written
+    assert held[chunk(7).id].search_text == "Unit 7\nSet points\nUnit 7 is set to 70 bar in hall north."
 
 
 def test_a_missing_index_is_told(tmp_path: Path) -> None:
