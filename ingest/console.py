@@ -14,6 +14,7 @@ from rag.errors import RagError
 
 if TYPE_CHECKING:
     from ingest.progress import Progress
+    from ingest.run import Summary
 
 
 @contextmanager
@@ -64,6 +65,22 @@ def _pace(state: Progress, *first: str) -> list[str]:
     """Chunks a second, and the time that is left where it is known."""
     rate = [*first, f"{state.chunks / max(state.seconds, 1e-9):.0f} chunks/s"] if state.chunks else []
     return rate if state.left is None else [*rate, f"about {state.left:.0f} s left"]
+
+
+def sentence(summary: Summary) -> str:
+    """What a run did."""
+    moved = f"{summary.moved} moved, " if summary.moved else ""
+    reused = f", {summary.reused} taken over" if summary.reused else ""
+    return (
+        f"{summary.domain}: {summary.new} new, {summary.changed} changed, {moved}{summary.unchanged} unchanged, "
+        f"{summary.removed} removed, {len(summary.unreadable)} unreadable; {summary.chunks} chunks embedded{reused} in "
+        f"{summary.seconds:.1f} s"
+    )
+
+
+def print_line(value: Any) -> None:
+    """JSON on one line, at once."""
+    typer.echo(json.dumps(value, ensure_ascii=False, default=str))
 
 
 def print_table(columns: list[str], rows: list[dict[str, Any]]) -> None:

@@ -176,11 +176,11 @@ def fill(target: Target, source: Source, *, purpose: str, progress: Callable[[Pr
                 f"{held[0]} documents with {held[1]} chunks were copied of {wanted[0]} with {wanted[1]}: nothing of "
                 f"domain {domain!r} was changed"
             )
+        meter.finish()
         target.promote()
     except (Cancelled, CorpusError, StorageFull):  # of most other errors the next run goes on with what is there
         target.drop()
         raise
-    meter.finish()
     generation = target.manifest.generation
     return Copied(domain, generation, wanted[0], wanted[1], meter.seconds())
 

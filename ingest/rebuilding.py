@@ -54,8 +54,8 @@ def rebuild(target: Target, live: Generation, *, progress: Callable[[Progress], 
         write()
     finally:
         old.close()
-    target.promote()
     meter.finish()
+    target.promote()
     summary.generation = target.manifest.generation
     summary.seconds = time.monotonic() - begin
     return summary

@@ -106,6 +106,7 @@ def _apply(corpus: Corpus, target: Target, *, prune: bool, progress: Callable[[P
             summary.reused += sum(map(len, fresh.chunks)) - fresh.computed
         if written is not None:
             written.result()
+    meter.finish()  # the last word that may stop it: afterwards it is live
     outcome = comparison.outcome(prune=prune)
     gone = outcome.gone if prune else []
     target.delete([*gone, *(old for old, _ in outcome.moved), *comparison.strangers()])
@@ -115,7 +116,6 @@ def _apply(corpus: Corpus, target: Target, *, prune: bool, progress: Callable[[P
     summary.unreadable = comparison.unreadable
     summary.generation = target.generation.manifest.generation if target.generation else ""
     summary.seconds = time.monotonic() - begin
-    meter.finish()
     return summary
 
 
