@@ -8,10 +8,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from ingest import splitting
+from ingest import run, splitting
 from ingest.embedding import RECIPE, Ready, chunks_of, weight
 from ingest.progress import Meter, Progress, Size
-from ingest.run import GROUP_CHUNKS, Summary
+from ingest.run import Summary
 from ingest.target import Target
 from rag.catalog import Generation
 from rag.documents import DocumentStore
@@ -49,7 +49,7 @@ def rebuild(target: Target, live: Generation, *, progress: Callable[[Progress], 
             meter.read(item.id, weight(ready))
             group.append(ready)
             summary.changed += 1
-            if sum(len(ready.chunks) for ready in group) >= GROUP_CHUNKS:
+            if sum(len(ready.chunks) for ready in group) >= run.GROUP_CHUNKS:
                 write()
         write()
     finally:

@@ -164,6 +164,7 @@ class Target:
         self.store.finish()
         side = self.generation
         assert side is not None  # noqa: S101  # `_changing` says so
+        self._open_index(side, False).close()  # what cannot be opened, or finds no room for it, never becomes live
         self._catalog.promote(side)
         self._live, self._index, self._store, self._changing = side, None, None, False
         self.manifest = side.manifest

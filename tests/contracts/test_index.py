@@ -19,7 +19,7 @@ from qdrant_client import QdrantClient
 
 from rag.adapters.edge_index import EdgeIndex
 from rag.adapters.qdrant_index import QdrantIndex, connect
-from rag.errors import CorpusError, IncompatibleIndex, IndexLocked, IndexUnavailable
+from rag.errors import CorpusError, IncompatibleIndex, IndexLocked, IndexUnavailable, StorageFull
 from rag.protocols import Index, IndexedChunk
 from rag.types import Chunk, Condition, FieldType, Filter, RetrievalMode, point_id, sha256_text
 from tests.fakes.embedder import HashedWords
@@ -241,6 +241,22 @@ def test_a_collection_is_filled_from_another_to_the_same_results() -> None:
     vector = EMBEDDER.embed(["Unit 3"])[0]
     found = new.search(vector=vector, text="unit 3 north", limit=5, filter=Filter(documents=("unit-1.md",)))
     assert [passage.title for passage in found] == ["Unit 3", "Unit 2"]
+
+
+def test_nothing_is_written_to_a_disk_that_is_nearly_full_and_what_is_there_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = edge(tmp_path)()
+    index.upsert([chunk(1)])
+    monkeypatch.setattr("rag.adapters.edge_index.RESERVE_BYTES", 1 << 60)
+    with pytest.raises(StorageFull, match="MB are free"):
+        index.upsert([chunk(2)])
+    index.close()
+    with pytest.raises(StorageFull, match="UNDERSTUDY_DATA__DIRECTORY"):
+        edge(tmp_path)()
+    reading = EdgeIndex(tmp_path / "shard", dimensions=64, fields=FIELDS, create=False)
+    assert found(reading, "unit 1 10 bar") == ["Unit 1"]
+    reading.close()
 
 
 def test_a_server_that_is_not_there_is_told() -> None:
