@@ -70,12 +70,13 @@ def tidy(
 ) -> list[str]:
     """Remove superseded generations beyond the newest `keep`, and those superseded for `days`; names of the removed.
 
-    The previous one stays whatever its age, and so do those after the live one, which was gone back to. days: 0 sets
-    no limit.
+    The previous one stays whatever its age, and so do those after the live one, which was gone back to, and those on
+    another backend, which `migrate --remove-source` removes. days: 0 sets no limit.
     """
-    live = catalog.live(domain).manifest.generation
+    manifest = catalog.live(domain).manifest
+    live, backend = manifest.generation, manifest.backend
     known = catalog.finished(domain)
-    older = [generation for generation in known if generation.manifest.generation < live]
+    older = [item for item in known if item.manifest.generation < live and item.manifest.backend == backend]
     removed = []
     for place, generation in enumerate(reversed(older)):
         superseded = known[known.index(generation) + 1].manifest.created
@@ -87,6 +88,12 @@ def tidy(
             catalog.remove(domain, generation.manifest.generation)
             removed.append(generation.manifest.generation)
     return removed
+
+
+def elsewhere(catalog: Catalog, domain: str) -> list[Generation]:
+    """Complete generations on another backend than the live one's, as a migration leaves them. Raises UnknownDomain."""
+    backend = catalog.live(domain).manifest.backend
+    return [generation for generation in catalog.finished(domain) if generation.manifest.backend != backend]
 
 
 def _size(generation: Generation) -> int:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from rag.answering import Limits
 from rag.catalog import Catalog, Generation
 from rag.documents import DocumentStore
-from rag.errors import CorpusError, IncompatibleIndex, RagError
+from rag.errors import CorpusError, IncompatibleIndex, IndexUnavailable, RagError
 from rag.folder_copy import copy_shard
 from rag.pipeline import Pipeline
 from rag.protocols import Embedder, Index, LanguageModel, Reranker
@@ -93,8 +93,11 @@ def copy_index(settings: Settings, old: Generation, new: Generation) -> None:
 
 
 def drop_index(settings: Settings, generation: Generation) -> None:
-    """Remove what a generation has outside its folder: on a server its collection, if it is there."""
-    if settings.index.backend == "edge":
+    """Remove what a generation has outside its folder: on a server its collection, if it is there.
+
+    Raises IndexUnavailable.
+    """
+    if generation.manifest.backend == "edge":
         return
     with suppress(CorpusError):
         index = _server_index(settings, generation, create=False)
@@ -107,7 +110,8 @@ def _check_backend(settings: Settings, generation: Generation) -> None:
     if manifest.backend != settings.index.backend:
         raise IncompatibleIndex(
             f"domain {manifest.domain!r} lives on backend {manifest.backend!r}, the settings name "
-            f"{settings.index.backend!r}: set UNDERSTUDY_INDEX__BACKEND back, or ingest the domain again"
+            f"{settings.index.backend!r}: set UNDERSTUDY_INDEX__BACKEND={manifest.backend}, or "
+            f"`understudy ingest migrate --domain {manifest.domain}` copies it to the other"
         )
 
 
@@ -115,6 +119,11 @@ def _server_index(settings: Settings, generation: Generation, *, create: bool) -
     from rag.adapters.qdrant_index import QdrantIndex, connect
 
     manifest = generation.manifest
+    if not settings.index.url:
+        raise IndexUnavailable(
+            f"generation {manifest.generation} of domain {manifest.domain!r} is on a Qdrant server: name it by "
+            "UNDERSTUDY_INDEX__URL, for example http://127.0.0.1:6333"
+        )
     client = connect(
         settings.index.url,
         api_key=settings.index.api_key.get_secret_value(),

@@ -82,8 +82,16 @@ class IndexedChunk:
     metadata: dict[str, str | int | float | bool]
     vector: Vectors
     """(d,) float32, unit length."""
-    search_text: str
-    """What BM25 indexes: title, headings and text."""
+
+    @property
+    def search_text(self) -> str:
+        """What BM25 indexes."""
+        return search_text(self.title, self.chunk)
+
+
+def search_text(title: str, chunk: Chunk) -> str:
+    """What is embedded and indexed of a chunk: title, headings and text, one a line."""
+    return "\n".join(part for part in (title, chunk.heading, chunk.text) if part)
 
 
 class Index(Protocol):
@@ -119,6 +127,10 @@ class Index(Protocol):
 
     def vectors(self, ids: Sequence[str]) -> dict[str, Vectors]:
         """The dense vector, (d,) float32, of each of these chunks that is there, by id."""
+        ...
+
+    def chunks(self, ids: Sequence[str]) -> dict[str, IndexedChunk]:
+        """Each of these chunks that is there, as it was written, by id: to be written to another index."""
         ...
 
     def optimize(self) -> None:
