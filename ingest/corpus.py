@@ -166,7 +166,7 @@ class Corpus:
 
     def _rows(self, path: Path, name: str, mapping: RowMapping | None) -> Iterator[Found | Unreadable]:
         declared = self._declared(name)
-        recipe = f"{rows.FINGERPRINT}/{_hash([repr(mapping), *sorted(declared.items())])}"
+        recipe = f"{rows.fingerprint(path)}/{_hash([repr(mapping), *sorted(declared.items())])}"
         bad, row = 0, None
         for row in rows.read(path, name, mapping):
             if isinstance(row, rows.BadRow):

@@ -176,8 +176,8 @@ def _other(path: Path) -> Extracted:
     return Extracted(clean("\n\n".join(part.text for part in parts)))
 
 
-_MARKDOWN, _TEXT = Reader("markdown-1", read_markdown), Reader("text-1", read_text)
-_HTML, _PDF, _DOCX = Reader("html-1", _html), Reader("pdf-2", _pdf), Reader("docx-2", _docx)
+_MARKDOWN, _TEXT = Reader("markdown-2", read_markdown), Reader("text-2", read_text)
+_HTML, _PDF, _DOCX = Reader("html-2", _html), Reader("pdf-2", _pdf), Reader("docx-2", _docx)
 _SHEET, _EPUB, _MAIL = Reader("sheet-1", _sheet, extra="office"), Reader("epub-1", _epub), Reader("mail-1", _mail)
 _CODE = Reader("code-1", _code)
 READERS = {
