@@ -122,7 +122,8 @@ class Answerer:
     ) -> Brief:
         """Choose what the model is shown, in at most `budget` tokens."""
         spoken = [p for p in found if options or not scoping.of_another(question, heading_line(p), p.text)]
-        sentences = reading.rank(question, spoken, self._embedder)
+        most = reading.MAX_SENTENCES if options else reading.NEAREST  # an option has words of its own
+        sentences = reading.rank(question, spoken, self._embedder, most=most)
         relevant = bool(sentences) and sentences[0].score >= self._limits.min_relevance
         clock.lap("read")
         read = sentences[: self._limits.sentences] if relevant else []
