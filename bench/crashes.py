@@ -220,7 +220,7 @@ class Trials:
     def _finish(self, operation: str, ids: list[str]) -> int:
         child = self._start(operation, ids)
         begin = time.monotonic()
-        _, said = child.communicate(timeout=300)
+        _, said = child.communicate()
         if child.returncode != 0:
             print(f"{operation}: {said}", file=sys.stderr)
         self._seconds[operation].append(time.monotonic() - begin)
