@@ -5,13 +5,14 @@ root. The same command is then run to its end. All the while another process ask
 domain before the command, or the whole domain after it. In the end index, documents and files are compared with what
 the command was to make of them.
 
-    python -m bench.crashes [--kills 200] [--full 50] [--seed 0] [--out docs/results/crashes.md]
+    python -m bench.crashes [--kills 200] [--full 50] [--seed 0] [--minutes N] [--out FILE]
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import random
 import signal
@@ -220,7 +221,7 @@ class Trials:
     def _finish(self, operation: str, ids: list[str]) -> int:
         child = self._start(operation, ids)
         begin = time.monotonic()
-        _, said = child.communicate(timeout=300)
+        _, said = child.communicate()
         if child.returncode != 0:
             print(f"{operation}: {said}", file=sys.stderr)
         self._seconds[operation].append(time.monotonic() - begin)
@@ -302,29 +303,30 @@ def _fill(ballast: Path, room: int) -> None:
                 continue
 
 
-def measure(folder: Path, *, kills: int, full: int, seed: int = 0) -> tuple[list[Row], str]:
-    """The rows, and why full disks were left out, if they were."""
-    rows: list[Row] = []
+def measure(folder: Path, *, kills: int, full: int, seed: int = 0, minutes: float = math.inf) -> tuple[list[Row], str]:
+    """The rows, and why full disks were left out, if they were. No trial begins after so many minutes."""
+    counts = {"kill -9": kills, "full disk": full}
+    until = time.monotonic() + minutes * 60
     skipped = ""
-    for kind, count in (("kill -9", kills), ("full disk", full)):
-        if not count:
-            continue
-        with ExitStack() as stack:
+    trials: dict[str, Trials] = {}
+    with ExitStack() as stack:
+        for kind in [kind for kind, count in counts.items() if count]:
             place = folder / kind.split()[0]
             place.mkdir()
             if kind == "full disk":
-                if reason := _mount(place):
-                    skipped = reason
+                if skipped := _mount(place):
                     continue
                 stack.callback(subprocess.run, ["umount", str(place)], check=True)
-            trials = stack.enter_context(closing(Trials(place, kind, random.Random(seed))))
-            for number in range(count):
-                operation = OPERATIONS[number % len(OPERATIONS)]
-                (trials.kill if kind == "kill -9" else trials.fill)(operation)
-                if number % 20 == 19:
-                    print(f"{kind}: {number + 1} of {count}", file=sys.stderr, flush=True)
-            rows += trials.rows.values()
-    return rows, skipped
+            trials[kind] = stack.enter_context(closing(Trials(place, kind, random.Random(seed))))
+        spread = sorted((number / counts[kind], kind, number) for kind in trials for number in range(counts[kind]))
+        for done, (_, kind, number) in enumerate(spread, start=1):
+            if time.monotonic() > until:
+                break
+            trial = trials[kind].kill if kind == "kill -9" else trials[kind].fill
+            trial(OPERATIONS[number % len(OPERATIONS)])
+            if done % 20 == 0:
+                print(f"{done} of {len(spread)} trials", file=sys.stderr, flush=True)
+    return [row for held in trials.values() for row in held.rows.values()], skipped
 
 
 def _mount(place: Path) -> str:
@@ -372,16 +374,21 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--full", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--minutes", type=float, default=math.inf, help="begin no trial after so long")
     parser.add_argument("--out", type=Path, default=Path("docs/results/crashes.md"))
     arguments = parser.parse_args()
     state = hardware()
     with tempfile.TemporaryDirectory(prefix="crashes-") as folder:
-        rows, skipped = measure(Path(folder), kills=arguments.kills, full=arguments.full, seed=arguments.seed)
+        rows, skipped = measure(
+            Path(folder), kills=arguments.kills, full=arguments.full, seed=arguments.seed, minutes=arguments.minutes
+        )
     shown = table(rows, skipped)
     print(shown)
     about = (__doc__ or "").split("\n\n")[1].replace("\n", " ")
     command = f"python -m bench.crashes --kills {arguments.kills} --full {arguments.full} --seed {arguments.seed}"
-    page = f"# Crashes\n\n{about}\n\n`{command}`, {datetime.now(UTC):%Y-%m-%d}, {state}\n\n{shown}\n"
+    kills, full = (sum(row.trials for row in rows if row.kind == kind) for kind in ("kill -9", "full disk"))
+    ran = f"{kills} of {arguments.kills} kills and {full} of {arguments.full} full disks were run"
+    page = f"# Crashes\n\n{about}\n\n`{command}`, {datetime.now(UTC):%Y-%m-%d}, {state}; {ran}.\n\n{shown}\n"
     arguments.out.write_text(page, "utf-8")
     return 0 if all(row.clean() for row in rows) else 1
 

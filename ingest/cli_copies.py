@@ -178,17 +178,13 @@ def _still(target: Target, live: Generation) -> Generation:
 
 
 def _remove_elsewhere(settings: Settings, domain: str) -> list[str]:
-    from ingest.generations import elsewhere
+    from ingest.generations import remove_elsewhere
     from rag.build import drop_index, open_catalog
     from rag.writer_lock import WriterLock
 
-    catalog = open_catalog(settings)
     lock = WriterLock(settings.data.directory, domain)
     try:
-        gone = elsewhere(catalog, domain)
-        for generation in gone:
-            drop_index(settings, generation)
-            catalog.remove(domain, generation.manifest.generation)
+        catalog = open_catalog(settings)
+        return remove_elsewhere(catalog, domain, drop_index=lambda generation: drop_index(settings, generation))
     finally:
         lock.release()
-    return [generation.manifest.generation for generation in gone]

@@ -90,10 +90,19 @@ def tidy(
     return removed
 
 
-def elsewhere(catalog: Catalog, domain: str) -> list[Generation]:
-    """Complete generations on another backend than the live one's, as a migration leaves them. Raises UnknownDomain."""
+def remove_elsewhere(catalog: Catalog, domain: str, *, drop_index: Callable[[Generation], None]) -> list[str]:
+    """Remove the generations on another backend than the live one's, as a migration leaves them; their names.
+
+    Raises UnknownDomain, and IndexUnavailable where they are on a server that is not named or does not answer.
+    """
     backend = catalog.live(domain).manifest.backend
-    return [generation for generation in catalog.finished(domain) if generation.manifest.backend != backend]
+    removed = []
+    for generation in catalog.finished(domain):
+        if generation.manifest.backend != backend:
+            drop_index(generation)
+            catalog.remove(domain, generation.manifest.generation)
+            removed.append(generation.manifest.generation)
+    return removed
 
 
 def _size(generation: Generation) -> int:

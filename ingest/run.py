@@ -71,11 +71,12 @@ def apply(
 
 def _apply(corpus: Corpus, target: Target, *, prune: bool, progress: Callable[[Progress], None] | None) -> Summary:
     begin = time.monotonic()
-    base = {item.id for item in target.summaries()}
+    live, base = target.generation, target.summaries()
     target.begin(f"{corpus.identity()}/{prune}")
     summary = Summary(domain=target.manifest.domain, generation="")
     summary.repaired = target.repair()
-    comparison = Comparison(target.summaries(), target.manifest.fields, live=base)
+    stored = base if target.generation is live else target.summaries()
+    comparison = Comparison(stored, target.manifest.fields, live=[item.id for item in base])
     meter = Meter(corpus.sizes() if progress else {}, progress)
 
     def groups() -> Iterator[list[Ready]]:

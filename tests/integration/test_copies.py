@@ -17,7 +17,7 @@ from qdrant_client import QdrantClient
 from ingest.backup import Backup, write
 from ingest.copying import Copied, fill, opened
 from ingest.corpus import open_corpus
-from ingest.generations import elsewhere, tidy, utc_now
+from ingest.generations import remove_elsewhere, tidy, utc_now
 from ingest.progress import Progress
 from ingest.run import apply
 from ingest.target import OpenIndex, Target, verify
@@ -284,8 +284,15 @@ def test_a_domain_moves_to_a_server_and_back_with_the_same_vectors_and_keeps_the
     assert client.count("understudy_plant_g000002").count == len(before)
     migrate(data, server, open_edge, "edge")
     assert same(before, contents(data))
-    assert [item.manifest.generation for item in elsewhere(Catalog(data), "plant")] == ["g000002"]
     assert names(data) == ["g000001", "g000002", "g000003"]
+    code, _, stderr = run(data, "migrate", "--domain", "plant", "--to", "embedded", "--remove-source")
+    assert (code, "UNDERSTUDY_INDEX__URL" in stderr) == (2, True)  # what is on a server that is not named stays
+    assert names(data) == ["g000001", "g000002", "g000003"]
+    dropped: list[Generation] = []
+    assert remove_elsewhere(Catalog(data), "plant", drop_index=dropped.append) == ["g000002"]
+    assert [item.manifest.generation for item in dropped] == ["g000002"]
+    assert names(data) == ["g000001", "g000003"]
+    assert remove_elsewhere(Catalog(data), "plant", drop_index=dropped.append) == []
 
 
 def test_what_a_migration_left_on_the_other_side_does_not_age(data: Path) -> None:
