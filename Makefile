@@ -57,6 +57,8 @@ bench: suites $(DATA)/.prepared | $(INSTALLED) ## measure over real corpora: mak
 	  $(VENV)/bin/python -m bench.$$part --suites "$(SUITES)" || exit; done
 	@$(VENV)/bin/python -m bench.statistics
 	@$(VENV)/bin/python -m bench.isolation
+	@$(VENV)/bin/python -m bench.bookkeeping
+	@$(VENV)/bin/python -m bench.crashes
 
 # What the peers need is an extra; `dev` and `run` do without.
 $(STAMPS)/bench: pyproject.toml constraints.txt | $(INSTALLED)

@@ -21,7 +21,7 @@ from rag.settings import Settings
 
 if TYPE_CHECKING:
     from ingest.corpus import Unreadable
-    from ingest.run import Progress
+    from ingest.progress import Progress
 
 TOLD = 1000
 """Unreadable files and rows that a job names: a table may have a million bad rows."""

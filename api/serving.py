@@ -52,7 +52,8 @@ def serve(
 
     def on_built(failure: RagError | None) -> None:
         if failure is None:
-            print(f"Understudy answers on {address(listening)} (what it takes: /schema)", flush=True)  # noqa: T201  # asked for
+            there = "a page to ask on: /, what it takes: /schema"
+            print(f"Understudy answers on {address(listening)} ({there})", flush=True)  # noqa: T201  # asked for
         else:
             failures.append(failure)
             server.should_exit = True

@@ -130,15 +130,18 @@ class RememberedModel:
         texts: Sequence[str],
         *,
         alternatives: Sequence[str] = (),
+        worth: Sequence[Sequence[tuple[int, int, float]]] = (),
         cancelled: Cancelled = None,
     ) -> list[Span]:
         """By the model."""
         made = self._known(
             "extract",
-            [self._asked(prompt), list(texts), list(alternatives)],
+            [self._asked(prompt), list(texts), list(alternatives), [list(stretches) for stretches in worth]],
             lambda: [
                 span.model_dump()
-                for span in self._model.extract(prompt, texts, alternatives=alternatives, cancelled=cancelled)
+                for span in self._model.extract(
+                    prompt, texts, alternatives=alternatives, worth=worth, cancelled=cancelled
+                )
             ],
         )
         return [Span.model_validate(span) for span in made]

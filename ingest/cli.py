@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ingest.cli_copies import backup, migrate, restore
 from ingest.cli_generations import generations, rebuild, rollback
-from ingest.console import bar, print_json, print_table, refusals
+from ingest.cli_watch import watch
+from ingest.console import bar, print_json, print_table, refusals, sentence
 
 if TYPE_CHECKING:
     from ingest.corpus import Corpus
@@ -26,6 +28,10 @@ app = typer.Typer(help="Bring documents into a domain, look at them, take them o
 app.command()(generations)
 app.command()(rollback)
 app.command()(rebuild)
+app.command()(watch)
+app.command()(backup)
+app.command()(restore)
+app.command()(migrate)
 
 Domain = Annotated[str, typer.Option("--domain", "-d", help="The domain: a collection of documents asked together.")]
 SHOWN = 20
@@ -269,13 +275,7 @@ def _print_plan(found: Plan) -> None:
 
 
 def _print_summary(summary: Summary) -> None:
-    moved = f"{summary.moved} moved, " if summary.moved else ""
-    reused = f", {summary.reused} taken over" if summary.reused else ""
-    typer.echo(
-        f"{summary.domain}: {summary.new} new, {summary.changed} changed, {moved}{summary.unchanged} unchanged, "
-        f"{summary.removed} removed, {len(summary.unreadable)} unreadable; {summary.chunks} chunks embedded{reused} in "
-        f"{summary.seconds:.1f} s"
-    )
+    typer.echo(sentence(summary))
     if summary.repaired:
         typer.echo(f"{summary.repaired} documents of an interrupted run were put right first")
     for item in summary.unreadable:

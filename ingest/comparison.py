@@ -84,10 +84,6 @@ class Comparison:
         alike = twin and f"/{FINGERPRINT}/{RECIPE}/" in self._stored[twin].recipe
         return Ready(document, recipe, chunks_of(document), twin if alike else "")
 
-    def looked_at(self) -> int:
-        """Documents that need nothing more: unchanged or unreadable ones."""
-        return self.unchanged + len(self.unreadable)
-
     def outcome(self, *, prune: bool) -> Outcome:
         """What is new, moved and gone; of an empty corpus nothing is: its path is wrong, more likely."""
         gone = self._gone()

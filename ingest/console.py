@@ -13,19 +13,20 @@ import typer
 from rag.errors import RagError
 
 if TYPE_CHECKING:
-    from ingest.run import Progress
+    from ingest.progress import Progress
+    from ingest.run import Summary
 
 
 @contextmanager
-def refusals() -> Iterator[None]:
-    """Errors that are told in one sentence, with exit status 2."""
+def refusals(*, stopped: str = "what was written is safe, run the same command to go on") -> Iterator[None]:
+    """Errors that are told in one sentence, with exit status 2; `stopped`: what an interruption means."""
     try:
         yield
     except RagError as error:
         typer.echo(f"understudy: {error}", err=True)
         raise typer.Exit(2) from error
     except KeyboardInterrupt:
-        typer.echo("understudy: stopped; what was written is safe, run the same command to go on", err=True)
+        typer.echo(f"understudy: stopped; {stopped}", err=True)
         raise typer.Exit(130) from None
 
 
@@ -33,7 +34,7 @@ def refusals() -> Iterator[None]:
 def bar(name: str, *, silent: bool) -> Iterator[Callable[[Progress], None] | None]:
     """A progress bar on a terminal, a line every ten seconds elsewhere."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
 
     if silent:
@@ -45,25 +46,41 @@ def bar(name: str, *, silent: bool) -> Iterator[Callable[[Progress], None] | Non
         def line(state: Progress) -> None:
             if state.seconds - last[0] >= 10:
                 last[0] = state.seconds
-                rate = state.chunks / max(state.seconds, 1e-9)
-                left = (state.total - state.documents) * state.seconds / max(1, state.documents)
-                typer.echo(
-                    f"{name}: {state.documents} of about {state.total} documents, {state.chunks} chunks, "
-                    f"{rate:.0f} chunks/s, about {left:.0f} s left",
-                    err=True,
-                )
+                far = f"{name}: {state.documents} of about {state.total} documents"
+                typer.echo(", ".join([far, *_pace(state, f"{state.chunks} chunks")]), err=True)
 
         yield line
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
-    with Bar(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True)) as bar:
-        task = bar.add_task(name, total=None, rate="")
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Bar(*columns, TextColumn("{task.fields[pace]}"), console=Console(stderr=True)) as bar:
+        task = bar.add_task(name, total=None, pace="")
 
         def draw(state: Progress) -> None:
-            rate = f"{state.chunks / max(state.seconds, 1e-9):.0f} chunks/s"
-            bar.update(task, completed=state.documents, total=state.total, rate=rate)
+            bar.update(task, completed=state.documents, total=state.total, pace=", ".join(_pace(state)))
 
         yield draw
+
+
+def _pace(state: Progress, *first: str) -> list[str]:
+    """Chunks a second, and the time that is left where it is known."""
+    rate = [*first, f"{state.chunks / max(state.seconds, 1e-9):.0f} chunks/s"] if state.chunks else []
+    return rate if state.left is None else [*rate, f"about {state.left:.0f} s left"]
+
+
+def sentence(summary: Summary) -> str:
+    """What a run did."""
+    moved = f"{summary.moved} moved, " if summary.moved else ""
+    reused = f", {summary.reused} taken over" if summary.reused else ""
+    return (
+        f"{summary.domain}: {summary.new} new, {summary.changed} changed, {moved}{summary.unchanged} unchanged, "
+        f"{summary.removed} removed, {len(summary.unreadable)} unreadable; {summary.chunks} chunks embedded{reused} in "
+        f"{summary.seconds:.1f} s"
+    )
+
+
+def print_line(value: Any) -> None:
+    """JSON on one line, at once."""
+    typer.echo(json.dumps(value, ensure_ascii=False, default=str))
 
 
 def print_table(columns: list[str], rows: list[dict[str, Any]]) -> None:

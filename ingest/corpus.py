@@ -11,6 +11,7 @@ import hashlib
 import os
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ingest import path_patterns, readers, rows
 from ingest.metadata import VALIDITY
 from ingest.path_patterns import PathPattern
+from ingest.progress import Size
 from ingest.rows import Mapping as RowMapping
 from rag.errors import InvalidCorpus, UnreadableDocument
 from rag.types import Document, FieldType, MetadataValue
@@ -125,13 +127,15 @@ class Corpus:
         single = self.files if len(self.files) == 1 else ()
         return _hash([str(self.root.resolve()), single, repr(self.mapping)])
 
-    def estimate(self) -> int:
-        """About how many documents there are: files, and lines of files with rows."""
-        count = len(self.skipped)
+    def sizes(self) -> dict[str, Size]:
+        """About how much there is to read: the bytes and documents (rows, where it has them) of each file."""
+        found = {item.source: Size(0) for item in self.skipped}
         for name in self.files:
             path = self.root / name
-            count += rows.estimate(path) if rows.holds_rows(path) and path.is_file() else 1
-        return count
+            with suppress(OSError):  # gone since: `documents` says so
+                count = rows.estimate(path) if rows.holds_rows(path) else 1
+                found[name] = Size(path.stat().st_size, count)
+        return found
 
     def _declared(self, name: str) -> dict[str, MetadataValue]:
         """What is declared of a file: by its path, and by its name, which wins."""

@@ -18,7 +18,7 @@ from ingest import splitting
 from ingest.languages import LANGUAGES
 from ingest.splitting_code import split_code
 from rag.documents import DocumentStore
-from rag.protocols import Embedder, Index, IndexedChunk, Vectors
+from rag.protocols import Embedder, Index, IndexedChunk, Vectors, search_text
 from rag.types import Chunk, Document, point_id, sha256_text
 
 CALL_CHUNKS = 256
@@ -62,9 +62,9 @@ def embed(
     index: Index,
     touched: AbstractSet[str] = frozenset(),
     gentle: bool = False,
-    tell: Callable[[int], None] | None = None,
+    tell: Callable[[int, int, int], None] | None = None,
 ) -> Embedded:
-    """Chunks with their vectors; `tell` hears how many each call embedded.
+    """Chunks with their vectors; `tell` hears of each call its chunks, and the documents and characters settled by it.
 
     touched: documents that are no donors. gentle: in short calls, because others wait for the embedder too.
     """
@@ -73,11 +73,16 @@ def embed(
     donors = {ready.donor for ready in group if ready.donor} - touched
     held = _held(donors, domain, store, index)
     missing = []
+    owners = [number for number, ready in enumerate(group) for _ in ready.chunks]
+    waiting = [0] * len(group)
     for row, text in enumerate(texts):
         if (known := held.get(text)) is None:
             missing.append(row)
+            waiting[owners[row]] += 1
         else:
             vectors[row] = known
+    if tell is not None and len(missing) < len(texts):
+        tell(0, waiting.count(0), sum(map(len, texts)) - sum(len(texts[row]) for row in missing))
     missing.sort(key=lambda row: len(texts[row]))  # like lengths in one call: less padding
     first, size = 0, 1 if gentle else CALL_CHUNKS
     while first < len(missing):
@@ -89,8 +94,11 @@ def embed(
             each = (time.monotonic() - begin) / len(rows)
             size = max(1, min(CALL_CHUNKS, 2 * size, int(GENTLE_SECONDS / max(each, 1e-6))))
             time.sleep(GENTLE_PAUSE)
+        for row in rows:
+            waiting[owners[row]] -= 1
         if tell is not None:
-            tell(len(rows))
+            whole = len({owners[row] for row in rows if not waiting[owners[row]]})
+            tell(len(rows), whole, sum(len(texts[row]) for row in rows))
     out: list[list[IndexedChunk]] = []
     row = 0
     for ready in group:
@@ -106,12 +114,16 @@ def embed(
                     chunk=chunk,
                     metadata=document.metadata,
                     vector=vectors[row],
-                    search_text=texts[row],
                 )
             )
             row += 1
         out.append(indexed)
     return Embedded(out, len(missing))
+
+
+def weight(ready: Ready) -> int:
+    """Characters that are embedded of a document."""
+    return sum(len(embedded_text(ready.document, chunk)) for chunk in ready.chunks)
 
 
 def to_embed(ready: Ready, store: DocumentStore) -> int:
@@ -134,8 +146,8 @@ def chunks_of(document: Document) -> list[Chunk]:
 
 
 def embedded_text(document: Document, chunk: Chunk) -> str:
-    """What is embedded and indexed of a chunk: title, headings and text, one a line."""
-    return "\n".join(part for part in (document.title, chunk.heading, chunk.text) if part)
+    """What is embedded and indexed of a chunk."""
+    return search_text(document.title, chunk)
 
 
 def _held(donors: AbstractSet[str], domain: str, store: DocumentStore, index: Index) -> dict[str, Vectors]:

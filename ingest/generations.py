@@ -70,12 +70,13 @@ def tidy(
 ) -> list[str]:
     """Remove superseded generations beyond the newest `keep`, and those superseded for `days`; names of the removed.
 
-    The previous one stays whatever its age, and so do those after the live one, which was gone back to. days: 0 sets
-    no limit.
+    The previous one stays whatever its age, and so do those after the live one, which was gone back to, and those on
+    another backend, which `migrate --remove-source` removes. days: 0 sets no limit.
     """
-    live = catalog.live(domain).manifest.generation
+    manifest = catalog.live(domain).manifest
+    live, backend = manifest.generation, manifest.backend
     known = catalog.finished(domain)
-    older = [generation for generation in known if generation.manifest.generation < live]
+    older = [item for item in known if item.manifest.generation < live and item.manifest.backend == backend]
     removed = []
     for place, generation in enumerate(reversed(older)):
         superseded = known[known.index(generation) + 1].manifest.created
@@ -83,6 +84,21 @@ def tidy(
         if place == 0 or (place < keep and not aged):
             continue
         with suppress(BackendError):  # its collection is on a server that does not answer: removed another time
+            drop_index(generation)
+            catalog.remove(domain, generation.manifest.generation)
+            removed.append(generation.manifest.generation)
+    return removed
+
+
+def remove_elsewhere(catalog: Catalog, domain: str, *, drop_index: Callable[[Generation], None]) -> list[str]:
+    """Remove the generations on another backend than the live one's, as a migration leaves them; their names.
+
+    Raises UnknownDomain, and IndexUnavailable where they are on a server that is not named or does not answer.
+    """
+    backend = catalog.live(domain).manifest.backend
+    removed = []
+    for generation in catalog.finished(domain):
+        if generation.manifest.backend != backend:
             drop_index(generation)
             catalog.remove(domain, generation.manifest.generation)
             removed.append(generation.manifest.generation)

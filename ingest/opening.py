@@ -7,16 +7,24 @@ from collections.abc import Mapping
 from ingest import generations
 from ingest.target import Target
 from rag.build import copy_index, drop_index, open_catalog, open_index
-from rag.catalog import Generation
+from rag.catalog import Generation, Manifest
+from rag.errors import InvalidSettings
 from rag.protocols import Embedder
 from rag.settings import Settings
 from rag.types import FieldType
 
 
+def on_backend(settings: Settings, backend: str) -> Settings:
+    """The settings with this backend, 'edge' or 'server'. Raises InvalidSettings where no server is named."""
+    if backend == "server" and not settings.index.url:
+        raise InvalidSettings("no Qdrant server is named: set UNDERSTUDY_INDEX__URL, for example http://127.0.0.1:6333")
+    return settings.model_copy(update={"index": settings.index.model_copy(update={"backend": backend})})
+
+
 def open_target(
     settings: Settings,
     domain: str,
-    embedder: Embedder,
+    embedder: Embedder | None,
     *,
     create: bool,
     fields: Mapping[str, FieldType] | None = None,
@@ -24,10 +32,12 @@ def open_target(
     language: str = "",
     gentle: bool = False,
     afresh: bool = False,
+    like: Manifest | None = None,
 ) -> Target:
     """The domain, whose only writer this is until it is closed. Raises what Target raises.
 
-    gentle: for a process that answers from the same embedder meanwhile. afresh: to write everything again.
+    gentle: for a process that answers from the same embedder meanwhile. afresh: to write everything again. like: to
+    take over chunks with their vectors, embedded as this manifest says; no embedder is needed then.
     """
     catalog = open_catalog(settings)
 
@@ -51,6 +61,7 @@ def open_target(
         language=language,
         gentle=gentle,
         afresh=afresh,
+        like=like,
         copy_index=lambda old, new: copy_index(settings, old, new),
         drop_index=drop,
         tidy=tidy,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from ingest.comparison import Comparison
 from ingest.corpus import Corpus, Unreadable
 from ingest.embedding import embedded_text, to_embed
-from ingest.run import Progress
+from ingest.progress import Meter, Progress
 from ingest.target import Target
 
 SAMPLE = 32
@@ -42,11 +42,10 @@ def plan(
     corpus: Corpus, target: Target, *, prune: bool = False, progress: Callable[[Progress], None] | None = None
 ) -> Plan:
     """What `apply` with the same arguments would do; reads and splits what changed, embeds a sample, writes nothing."""
-    begin = time.monotonic()
     live = target.generation.manifest.generation if target.generation else ""
     result = Plan(domain=target.manifest.domain, generation=live, prune=prune)
     comparison = Comparison(target.summaries(), target.manifest.fields)
-    total = corpus.estimate() if progress else 0
+    meter = Meter(corpus.sizes() if progress else {}, progress, embeds=False)
     sample: list[str] = []
     for found in corpus.documents():
         ready = comparison.take(found)
@@ -55,9 +54,8 @@ def plan(
             result.chunks += count
             result.reused += len(ready.chunks) - count
             sample += [embedded_text(ready.document, chunk) for chunk in ready.chunks[: SAMPLE - len(sample)]]
-        if progress is not None:
-            looked = comparison.looked_at() + len(comparison.new) + len(comparison.changed)
-            progress(Progress(looked, max(total, looked), 0, time.monotonic() - begin))
+        meter.read(found.source)
+        meter.tell()
     outcome = comparison.outcome(prune=prune)
     result.new, result.changed, result.moved, result.gone = outcome.new, comparison.changed, outcome.moved, outcome.gone
     result.unchanged, result.unreadable = comparison.unchanged, comparison.unreadable

@@ -8,9 +8,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from ingest import splitting
-from ingest.embedding import RECIPE, Ready, chunks_of
-from ingest.run import GROUP_CHUNKS, Progress, Summary
+from ingest import run, splitting
+from ingest.embedding import RECIPE, Ready, chunks_of, weight
+from ingest.progress import Meter, Progress, Size
+from ingest.run import Summary
 from ingest.target import Target
 from rag.catalog import Generation
 from rag.documents import DocumentStore
@@ -30,27 +31,30 @@ def rebuild(target: Target, live: Generation, *, progress: Callable[[Progress], 
         summary.repaired = target.repair()
         there = {item.id for item in target.summaries()}
         stored = old.summaries()
+        meter = Meter({item.id: Size(item.characters) for item in stored}, progress)
+        meter.embedding()
         group: list[Ready] = []
 
         def write() -> None:
-            summary.chunks += target.write(group)
+            summary.chunks += target.write(group, meter.embedded)
             group.clear()
-            if progress is not None:
-                looked = summary.changed + summary.unchanged
-                progress(Progress(looked, len(stored), summary.chunks, time.monotonic() - begin))
 
         for item in stored:
             document = old.whole(item.id)
             if item.id in there or document is None:
                 summary.unchanged += 1
+                meter.read(item.id)
                 continue
-            group.append(Ready(document, _recipe(item.recipe, live.manifest.chunker_fingerprint), chunks_of(document)))
+            ready = Ready(document, _recipe(item.recipe, live.manifest.chunker_fingerprint), chunks_of(document))
+            meter.read(item.id, weight(ready))
+            group.append(ready)
             summary.changed += 1
-            if sum(len(ready.chunks) for ready in group) >= GROUP_CHUNKS:
+            if sum(len(ready.chunks) for ready in group) >= run.GROUP_CHUNKS:
                 write()
         write()
     finally:
         old.close()
+    meter.finish()
     target.promote()
     summary.generation = target.manifest.generation
     summary.seconds = time.monotonic() - begin

@@ -18,7 +18,8 @@ from typing import TypeVar
 
 from ingest.comparison import Comparison
 from ingest.corpus import Corpus, Unreadable
-from ingest.embedding import Ready
+from ingest.embedding import Ready, weight
+from ingest.progress import Meter, Progress
 from ingest.target import Target
 from rag.errors import Cancelled, StorageFull
 
@@ -26,18 +27,10 @@ GROUP_CHUNKS = 2048
 """Chunks that are sorted by length, embedded and committed together. On NQ the embedder pads 7.5% of its tokens in
 groups of 512, 4.5% in 1,024, 2.8% in 2,048, 1.1% in one."""
 
+TELL_SECONDS = 1.0
+"""Between two words of progress while only reading goes on."""
+
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a run is: `documents` of about `total` are unchanged, unreadable, or embedded; `chunks` are embedded."""
-
-    documents: int
-    total: int
-    chunks: int
-    seconds: float
-    """Since the start of the run."""
 
 
 @dataclass(slots=True)
@@ -78,18 +71,20 @@ def apply(
 
 def _apply(corpus: Corpus, target: Target, *, prune: bool, progress: Callable[[Progress], None] | None) -> Summary:
     begin = time.monotonic()
-    base = {item.id for item in target.summaries()}
+    live, base = target.generation, target.summaries()
     target.begin(f"{corpus.identity()}/{prune}")
     summary = Summary(domain=target.manifest.domain, generation="")
     summary.repaired = target.repair()
-    comparison = Comparison(target.summaries(), target.manifest.fields, live=base)
-    total = corpus.estimate() if progress else 0
+    stored = base if target.generation is live else target.summaries()
+    comparison = Comparison(stored, target.manifest.fields, live=[item.id for item in base])
+    meter = Meter(corpus.sizes() if progress else {}, progress)
 
     def groups() -> Iterator[list[Ready]]:
         group: list[Ready] = []
         count = 0
         for found in corpus.documents():
             ready = comparison.take(found)
+            meter.read(found.source, weight(ready) if ready else 0)
             if ready is None:
                 continue
             group.append(ready)
@@ -100,28 +95,19 @@ def _apply(corpus: Corpus, target: Target, *, prune: bool, progress: Callable[[P
         if group:
             yield group
 
-    done = embedded = 0
-
-    def tell(chunks: int = 0) -> None:
-        nonlocal embedded
-        embedded += chunks
-        if progress is not None:
-            looked = done + comparison.looked_at()
-            progress(Progress(looked, max(total, looked), embedded, time.monotonic() - begin))
-
     with ThreadPoolExecutor(1, thread_name_prefix="ingest-write") as writer:
         written: Future[int] | None = None
-        for group in _ahead(groups()):
-            fresh = target.embed(group, tell)
-            done += len(group)
+        for group in _ahead(groups(), meter.tell):
+            meter.embedding()
+            fresh = target.embed(group, meter.embedded)
             if written is not None:
                 written.result()
             written = writer.submit(target.commit, group, fresh.chunks)
             summary.chunks += fresh.computed
             summary.reused += sum(map(len, fresh.chunks)) - fresh.computed
-            tell()
         if written is not None:
             written.result()
+    meter.finish()  # the last word that may stop it: afterwards it is live
     outcome = comparison.outcome(prune=prune)
     gone = outcome.gone if prune else []
     target.delete([*gone, *(old for old, _ in outcome.moved), *comparison.strangers()])
@@ -131,12 +117,14 @@ def _apply(corpus: Corpus, target: Target, *, prune: bool, progress: Callable[[P
     summary.unreadable = comparison.unreadable
     summary.generation = target.generation.manifest.generation if target.generation else ""
     summary.seconds = time.monotonic() - begin
-    tell()
     return summary
 
 
-def _ahead(items: Iterable[T]) -> Iterator[T]:
-    """The same items, produced one ahead in a thread; an exception there is raised here."""
+def _ahead(items: Iterable[T], waiting: Callable[[], None]) -> Iterator[T]:
+    """The same items, produced one ahead in a thread; an exception there is raised here.
+
+    waiting: called every `TELL_SECONDS` as long as the next one is not there.
+    """
     ready: queue.Queue[tuple[T] | BaseException | None] = queue.Queue(1)
     stopped = threading.Event()
 
@@ -162,7 +150,14 @@ def _ahead(items: Iterable[T]) -> Iterator[T]:
     thread = threading.Thread(target=produce, name="ingest-read", daemon=True)
     thread.start()
     try:
-        while (item := ready.get()) is not None:
+        while True:
+            try:
+                item = ready.get(timeout=TELL_SECONDS)
+            except queue.Empty:
+                waiting()
+                continue
+            if item is None:
+                return
             if isinstance(item, BaseException):
                 raise item
             yield item[0]

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from ingest import splitting
 from ingest.embedding import Embedded, Ready, chunks_of, embed
-from rag.catalog import Catalog, Generation, Unfinished, check_compatible, new_manifest
+from rag.catalog import Catalog, Generation, Manifest, Unfinished, check_compatible, new_manifest
 from rag.documents import DocumentStore, DocumentSummary, StoredChunk
 from rag.errors import CorpusError, RagError, UnknownDomain
 from rag.folder_copy import copy_shard
@@ -41,7 +41,7 @@ class Target:
         domain: str,
         *,
         catalog: Catalog,
-        embedder: Embedder,
+        embedder: Embedder | None,
         open_index: OpenIndex,
         backend: str,
         create: bool,
@@ -50,6 +50,7 @@ class Target:
         language: str = "",
         gentle: bool = False,
         afresh: bool = False,
+        like: Manifest | None = None,
         copy_index: CopyIndex = copy_shard,
         drop_index: Callable[[Generation], None] = lambda _: None,
         tidy: Tidy = lambda _: None,
@@ -57,29 +58,34 @@ class Target:
         """Open a domain, or prepare a new one where `create` says so: it is there once something was promoted.
 
         gentle: in a process that answers meanwhile. afresh: whatever the live generation was built with, the side
-        generation begins empty, with today's embedder and chunker. Raises IndexLocked (another writer), UnknownDomain,
-        IncompatibleIndex and the store's errors.
+        generation begins empty, with today's embedder and chunker. like: it begins empty as well, to be filled with
+        chunks that were embedded as this manifest says; no embedder is needed then. Raises IndexLocked (another
+        writer), UnknownDomain, IncompatibleIndex and the store's errors.
         """
-        self.embedder = embedder
+        self._embedder = embedder
         self._catalog, self._open_index, self._copy_index = catalog, open_index, copy_index
         self._drop_index, self._tidy, self._gentle = drop_index, tidy, gentle
         self._index: Index | None = None
         self._store: DocumentStore | None = None
-        self._changing, self._purpose, self._afresh = False, "", afresh
+        self._changing, self._purpose, self._afresh = False, "", afresh or like is not None
         self._touched: set[str] = set()
         self._lock = WriterLock(catalog.data_directory, domain)
         try:
             self._live = self._find_live(domain, create=create)
             live = self._live.manifest if self._live else None
-            if live is None or afresh:
+            name = catalog.next_generation(domain)
+            if like is not None:
+                own = {"domain": domain, "generation": name, "backend": backend, "created": datetime.now(UTC)}
+                self.manifest = like.model_copy(update=own)
+            elif live is None or afresh:
                 self.manifest = new_manifest(
                     domain=domain,
-                    generation=catalog.next_generation(domain),
+                    generation=name,
                     backend=backend,
-                    embedder=embedder.name,
-                    embedder_fingerprint=embedder.fingerprint,
-                    weights_sha256=embedder.weights_sha256,
-                    dimensions=embedder.dimensions,
+                    embedder=self.embedder.name,
+                    embedder_fingerprint=self.embedder.fingerprint,
+                    weights_sha256=self.embedder.weights_sha256,
+                    dimensions=self.embedder.dimensions,
                     chunker_fingerprint=splitting.FINGERPRINT,
                     fields={**(live.fields if live else {}), **(fields or {})},
                     title=live.title if live else title,
@@ -158,6 +164,7 @@ class Target:
         self.store.finish()
         side = self.generation
         assert side is not None  # noqa: S101  # `_changing` says so
+        self._open_index(side, False).close()  # what cannot be opened, or finds no room for it, never becomes live
         self._catalog.promote(side)
         self._live, self._index, self._store, self._changing = side, None, None, False
         self.manifest = side.manifest
@@ -182,6 +189,13 @@ class Target:
     # --- what is open: the side generation, else the live one ---
 
     @property
+    def embedder(self) -> Embedder:
+        """Who makes the vectors, where this was not opened to take over vectors that are there."""
+        if self._embedder is None:
+            raise ValueError("this target was opened without an embedder")
+        return self._embedder
+
+    @property
     def index(self) -> Index:
         """The index. Raises IndexLocked when it is the live one's and another process answers from it."""
         if self._index is None:
@@ -201,12 +215,12 @@ class Target:
 
     # --- writing ---
 
-    def write(self, group: list[Ready]) -> int:
+    def write(self, group: list[Ready], tell: Callable[[int, int, int], None] | None = None) -> int:
         """Embed a group and write it; the number of chunks."""
-        return self.commit(group, self.embed(group).chunks)
+        return self.commit(group, self.embed(group, tell).chunks)
 
-    def embed(self, group: list[Ready], tell: Callable[[int], None] | None = None) -> Embedded:
-        """The chunks of each document with their vectors; `tell` hears how many each call embedded."""
+    def embed(self, group: list[Ready], tell: Callable[[int, int, int], None] | None = None) -> Embedded:
+        """The chunks of each document with their vectors; `tell` as in ingest.embedding."""
         self.change()
         done = embed(
             group,

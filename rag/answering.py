@@ -47,6 +47,7 @@ class Limits:
     min_support: float
     min_coverage: float
     sentences: int
+    sentence_spread: float
     min_relevance: float
     min_confidence: float
     likelihood_weight: float
@@ -121,11 +122,14 @@ class Answerer:
     ) -> Brief:
         """Choose what the model is shown, in at most `budget` tokens."""
         spoken = [p for p in found if options or not scoping.of_another(question, heading_line(p), p.text)]
-        sentences = reading.rank(question, spoken, self._embedder)
+        most = reading.MAX_SENTENCES if options else reading.NEAREST  # an option has words of its own
+        sentences = reading.rank(question, spoken, self._embedder, most=most)
         relevant = bool(sentences) and sentences[0].score >= self._limits.min_relevance
         clock.lap("read")
-        chosen = reading.excerpts(sentences[: self._limits.sentences]) if relevant else []
-        used = context.fit(chosen, budget=budget, count_tokens=self._model.count_tokens)
+        read = sentences[: self._limits.sentences] if relevant else []
+        if not options:
+            read = [s for s in read if s.score >= read[0].score - self._limits.sentence_spread]
+        used = context.fit(reading.excerpts(read), budget=budget, count_tokens=self._model.count_tokens)
         messages = answer_messages(question, used, options=options)
         clock.lap("context")
         return Brief(question, domain, found, sentences, relevant, used, messages, text_of)
@@ -182,7 +186,8 @@ class Answerer:
             return Outcome(grounding.Verdict("", (), silent(brief)), "span")
         prompt = self._prompt(brief.messages, brief.domain).model_copy(update={"max_tokens": SPAN_TOKENS})
         texts = [passage.text for passage in brief.used]
-        spans = self._model.extract(prompt, texts, alternatives=(extraction.REFUSAL,), cancelled=cancelled)
+        worth = extraction.worth(brief.used, brief.sentences)
+        spans = self._model.extract(prompt, texts, alternatives=(extraction.REFUSAL,), worth=worth, cancelled=cancelled)
         chosen = extraction.choose(spans, brief.used, brief.sentences)
         tokens = self._model.prompt_tokens(brief.messages)
         if chosen.best is None:

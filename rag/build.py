@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from rag.answering import Limits
 from rag.catalog import Catalog, Generation
 from rag.documents import DocumentStore
-from rag.errors import CorpusError, IncompatibleIndex, RagError
+from rag.errors import CorpusError, IncompatibleIndex, IndexUnavailable, RagError
 from rag.folder_copy import copy_shard
 from rag.pipeline import Pipeline
 from rag.protocols import Embedder, Index, LanguageModel, Reranker
@@ -93,8 +93,11 @@ def copy_index(settings: Settings, old: Generation, new: Generation) -> None:
 
 
 def drop_index(settings: Settings, generation: Generation) -> None:
-    """Remove what a generation has outside its folder: on a server its collection, if it is there."""
-    if settings.index.backend == "edge":
+    """Remove what a generation has outside its folder: on a server its collection, if it is there.
+
+    Raises IndexUnavailable.
+    """
+    if generation.manifest.backend == "edge":
         return
     with suppress(CorpusError):
         index = _server_index(settings, generation, create=False)
@@ -107,7 +110,8 @@ def _check_backend(settings: Settings, generation: Generation) -> None:
     if manifest.backend != settings.index.backend:
         raise IncompatibleIndex(
             f"domain {manifest.domain!r} lives on backend {manifest.backend!r}, the settings name "
-            f"{settings.index.backend!r}: set UNDERSTUDY_INDEX__BACKEND back, or ingest the domain again"
+            f"{settings.index.backend!r}: set UNDERSTUDY_INDEX__BACKEND={manifest.backend}, or "
+            f"`understudy ingest migrate --domain {manifest.domain}` copies it to the other"
         )
 
 
@@ -115,6 +119,11 @@ def _server_index(settings: Settings, generation: Generation, *, create: bool) -
     from rag.adapters.qdrant_index import QdrantIndex, connect
 
     manifest = generation.manifest
+    if not settings.index.url:
+        raise IndexUnavailable(
+            f"generation {manifest.generation} of domain {manifest.domain!r} is on a Qdrant server: name it by "
+            "UNDERSTUDY_INDEX__URL, for example http://127.0.0.1:6333"
+        )
     client = connect(
         settings.index.url,
         api_key=settings.index.api_key.get_secret_value(),
@@ -198,6 +207,7 @@ def open_model(settings: Settings) -> LanguageModel:
         )
     from rag.adapters import lora_files
     from rag.adapters.llama_model import LlamaModel
+    from rag.engine.merging import merged
     from rag.engine.weights import choose
 
     cache = settings.data.directory / "models"
@@ -209,8 +219,13 @@ def open_model(settings: Settings) -> LanguageModel:
     adapters = lora_files.resolve(
         settings.model.adapter, settings.model.adapters, model=file.path, model_sha256=file.sha256, cache=cache
     )
+    inside = {
+        sha256: written
+        for sha256, lora in adapters.files.items()
+        if (written := merged(weights, file.path, cache / "weights", lora, sha256, tell=_tell))
+    }
     loaded = lora_files.fingerprint(adapters)
-    parts = ("llama/2", file.sha256, weights.format, file.template, version("llama-cpp-python"), *loaded)
+    parts = ("llama/3", file.sha256, weights.format, file.template, version("llama-cpp-python"), *loaded)
     return LlamaModel(
         Path(weights.path),
         name=file.name,
@@ -225,7 +240,9 @@ def open_model(settings: Settings) -> LanguageModel:
         licence=file.licence,
         weights_format=weights.format,
         weights=file.sha256,
-        adapters=adapters.files,
+        adapters={sha256: lora for sha256, lora in adapters.files.items() if sha256 not in inside},
+        merged=inside,
+        plain="" in (adapters.default, *adapters.domains.values()),
         adapter_of=adapters.of,
     )
 
@@ -303,6 +320,7 @@ def build_pipeline(settings: Settings) -> Pipeline:
             min_support=settings.answer.min_support,
             min_coverage=settings.answer.min_coverage,
             sentences=settings.answer.sentences,
+            sentence_spread=settings.answer.sentence_spread,
             min_relevance=settings.answer.min_relevance,
             min_confidence=settings.answer.min_confidence,
             likelihood_weight=settings.answer.likelihood_weight,

@@ -76,6 +76,11 @@ class Generation:
         return self.folder / "documents.sqlite"
 
     @property
+    def reading_path(self) -> Path:
+        """Where a copy of its index is read from; whoever holds the domain's writer lock may use and remove it."""
+        return self.folder.parent / "reading"
+
+    @property
     def shard_path(self) -> Path:
         """The folder of its embedded index."""
         return self.folder / "shard"

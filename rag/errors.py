@@ -17,6 +17,7 @@ RagError
 ├── CorpusError            the operator can fix it
 │   ├── UnreadableDocument     a file that no reader can turn into text
 │   ├── InvalidCorpus          corpus.toml, a field mapping or a path that makes no sense
+│   ├── InvalidBackup          a file that is no backup, is damaged, or stands in the way of one
 │   ├── IncompatibleIndex      built with another embedder, chunker or format
 │   ├── InvalidSettings        a setting that is unknown, missing or contradicts another
 │   ├── KeysUnreadable         the file of the keys is damaged or closed to this process: nobody is let in
@@ -158,6 +159,12 @@ class InvalidCorpus(CorpusError):
     """A corpus.toml, a field mapping or a path that makes no sense."""
 
     code = "invalid_corpus"
+
+
+class InvalidBackup(CorpusError):
+    """A file that is no backup of a domain, is a damaged one, or stands where one is to be written."""
+
+    code = "invalid_backup"
 
 
 class IncompatibleIndex(CorpusError):

@@ -82,8 +82,16 @@ class IndexedChunk:
     metadata: dict[str, str | int | float | bool]
     vector: Vectors
     """(d,) float32, unit length."""
-    search_text: str
-    """What BM25 indexes: title, headings and text."""
+
+    @property
+    def search_text(self) -> str:
+        """What BM25 indexes."""
+        return search_text(self.title, self.chunk)
+
+
+def search_text(title: str, chunk: Chunk) -> str:
+    """What is embedded and indexed of a chunk: title, headings and text, one a line."""
+    return "\n".join(part for part in (title, chunk.heading, chunk.text) if part)
 
 
 class Index(Protocol):
@@ -119,6 +127,10 @@ class Index(Protocol):
 
     def vectors(self, ids: Sequence[str]) -> dict[str, Vectors]:
         """The dense vector, (d,) float32, of each of these chunks that is there, by id."""
+        ...
+
+    def chunks(self, ids: Sequence[str]) -> dict[str, IndexedChunk]:
+        """Each of these chunks that is there, as it was written, by id: to be written to another index."""
         ...
 
     def optimize(self) -> None:
@@ -191,10 +203,13 @@ class LanguageModel(Protocol):
         texts: Sequence[str],
         *,
         alternatives: Sequence[str] = (),
+        worth: Sequence[Sequence[tuple[int, int, float]]] = (),
         cancelled: Callable[[], bool] | None = None,
     ) -> list[Span]:
         """The likeliest answers to the prompt that are whole words of one text, or one alternative; best first.
 
+        worth: for each text, stretches (start, end, nats): what an answer that begins there has beside its
+        log-probability; an answer is worth 0 elsewhere, and as an alternative
         All texts are searched at once; of the prompt's limits `max_tokens` and the deadline count. Empty where no
         text has a word. Raises what `score` raises.
         """

@@ -24,6 +24,11 @@ answer for 55.3% of the questions at 0, 57.3% at 0.2, 58.7% at 0.3 (docs/experim
 MAX_SENTENCES = 96
 """Sentences and table rows that are compared, from the best passages down: a tenth of a second or two on two cores."""
 
+NEAREST = 20
+"""Sentences whose vectors are compared where a question asks for words: those with most of the question's own. On 150
+questions with 32 sentences each they held the best sentence and every other within 0.1 of it, every time; 16 held 99%
+of them."""
+
 MIN_WORDS = 3
 """A shorter line is a label, not a sentence that could answer."""
 
@@ -47,8 +52,13 @@ class Sentence:
         return self.cosine + COVERAGE_WEIGHT * self.coverage
 
 
-def rank(question: str, passages: Sequence[Passage], embedder: Embedder) -> list[Sentence]:
-    """The sentences, best first; ties in the order of the passages. One that asks the same again is none of them."""
+def rank(
+    question: str, passages: Sequence[Passage], embedder: Embedder, *, most: int = MAX_SENTENCES
+) -> list[Sentence]:
+    """The sentences, best first; ties in the order of the passages. One that asks the same again is none of them.
+
+    most: of them, those that say most of the question's words
+    """
     asked = content_words(question)
     spans = [
         (passage, start, end)
@@ -59,18 +69,14 @@ def rank(question: str, passages: Sequence[Passage], embedder: Embedder) -> list
     if not spans:
         return []
     texts = [f"{heading_line(passage)}\n{tables.headed(passage.text, start, end)}" for passage, start, end in spans]
-    vectors = embedder.embed([question, *texts])
+    covered = [coverage(asked, frozenset(words(text))) for text in texts]
+    kept = sorted(sorted(range(len(spans)), key=lambda i: -covered[i])[:most])
+    vectors = embedder.embed([question, *(texts[i] for i in kept)])
     cosines = vectors[1:] @ vectors[0]
     ranked = [
-        Sentence(
-            passage,
-            start,
-            end,
-            float(cosines[i]),
-            coverage(asked, frozenset(words(texts[i]))),
-            tables.row_at(passage.text, start, end),
-        )
-        for i, (passage, start, end) in enumerate(spans)
+        Sentence(passage, start, end, float(cosine), covered[i], tables.row_at(passage.text, start, end))
+        for i, cosine in zip(kept, cosines, strict=True)
+        for passage, start, end in [spans[i]]
     ]
     return sorted(ranked, key=lambda sentence: -sentence.score)
 

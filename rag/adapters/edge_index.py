@@ -8,6 +8,7 @@ from some ten thousand points on.
 from __future__ import annotations
 
 import errno
+import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from typing import Any, cast
 import numpy as np
 import qdrant_edge as edge
 
-from rag.adapters.points import DENSE, DEPTH, SPARSE, field_keys, flag, payload_of, ranked, to_passage
+from rag.adapters.points import DENSE, DEPTH, SPARSE, field_keys, flag, payload_of, ranked, to_chunk, to_passage
 from rag.adapters.sparse import Bm25Encoder
 from rag.errors import CorpusError, IncompatibleIndex, IndexLocked, IndexUnavailable, StorageFull
 from rag.protocols import EVERYTHING, IndexedChunk, Vectors
@@ -25,6 +26,10 @@ from rag.types import Condition, FieldType, Filter, Passage, RetrievalMode
 
 OPTIMIZE_FROM = 20_000
 """Points. Below, brute force answers in about a millisecond; building the graph for 10,000 takes two seconds."""
+
+RESERVE_BYTES = 64 << 20
+"""Below so much free space nothing is written: the engine writes into mapped files, and a page for which the disk has
+no room ends the process (SIGBUS) instead of raising an error. Reading needs none."""
 
 FIELD_INDEX = {
     FieldType.KEYWORD: edge.PayloadSchemaType.Keyword,
@@ -55,10 +60,12 @@ class EdgeIndex:
         self._shard: edge.EdgeShard | None = None
         self._fields = dict(fields)
         with self._errors():
+            if create:
+                folder.mkdir(parents=True, exist_ok=True)
+                self._check_room()
             if (folder / "edge_config.json").exists() or any(folder.glob("segments/*")):
                 shard = edge.EdgeShard.load(str(folder), _config(dimensions))
             elif create:
-                folder.mkdir(parents=True, exist_ok=True)
                 shard = edge.EdgeShard.create(str(folder), _config(dimensions))
             else:
                 raise CorpusError(f"there is no index in {folder}: delete the domain and ingest it again")
@@ -80,6 +87,7 @@ class EdgeIndex:
         ]
         if points:
             with self._errors():
+                self._check_room()
                 self._open().update(edge.UpdateOperation.upsert_points(points))
 
     def delete_documents(self, document_ids: Sequence[str]) -> int:
@@ -103,6 +111,7 @@ class EdgeIndex:
         """Build search structures where the shard is large enough for them to pay."""
         with self._errors():
             if self.count() >= OPTIMIZE_FROM:
+                self._check_room(sum(path.stat().st_blocks * 512 for path in self._folder.rglob("*")))
                 self._open().optimize()
             self._open().flush()
 
@@ -150,6 +159,12 @@ class EdgeIndex:
         """The dense vector of each of these chunks that is there, by id."""
         with self._errors():
             return {str(record.id): _dense_of(record) for record in self._open().retrieve(list(ids), False, [DENSE])}
+
+    def chunks(self, ids: Sequence[str]) -> dict[str, IndexedChunk]:
+        """Each of these chunks that is there, as it was written, by id."""
+        with self._errors():
+            records = self._open().retrieve(list(ids), True, [DENSE])
+        return {str(r.id): to_chunk(str(r.id), r.payload or {}, _dense_of(r)) for r in records}
 
     def close(self) -> None:
         """Flush and release the shard."""
@@ -228,6 +243,16 @@ class EdgeIndex:
                     f"({message[:200]}): set UNDERSTUDY_EMBEDDER__MODEL back, or delete the domain and ingest it again"
                 ) from error
             raise IndexUnavailable(f"the index in {self._folder} failed: {message[:300]}") from error
+
+    def _check_room(self, more: int = 0) -> None:
+        """Raise StorageFull while the disk still has room for what is under way; `more`: bytes that are needed."""
+        disk = os.statvfs(self._folder)
+        if disk.f_bavail * disk.f_frsize < RESERVE_BYTES + more:
+            needed = (RESERVE_BYTES + more) >> 20
+            raise StorageFull(
+                f"less than {needed:,} MB are free for {self._folder}, which it may need at once: free some, or set "
+                "UNDERSTUDY_DATA__DIRECTORY elsewhere"
+            )
 
     def _full(self) -> StorageFull:
         return StorageFull(f"no space left for {self._folder}: free some, or set UNDERSTUDY_DATA__DIRECTORY elsewhere")

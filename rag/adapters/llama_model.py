@@ -98,13 +98,16 @@ class LlamaModel:
         weights_format: str = "as-shipped",
         weights: str = "",
         adapters: Mapping[str, Path] | None = None,
+        merged: Mapping[str, Path] | None = None,
+        plain: bool = True,
         adapter_of: Callable[[str], str] = lambda _domain: "",
     ) -> None:
         """threads: 0 for one a core; gpu_layers: -1 for all where the build has a GPU.
 
         parallel: requests that are worked on together, 0: two a thread; memory_tokens: for all of them, 0: two contexts
 
-        adapters: LoRA files by their hex sha256; adapter_of: a domain to one of these, or '' for the plain model
+        adapters: LoRA files by their hex sha256; merged: weights that hold one, by the same; adapter_of: a domain to
+        one of these, or '' for the plain model; plain: whether it answers any
         """
         self._template = template
         self._name, self._licence = name, licence
@@ -120,6 +123,8 @@ class LlamaModel:
             "memory_tokens": memory_tokens,
             "gpu_layers": gpu_layers,
             "adapters": {name: str(file) for name, file in (adapters or {}).items()},
+            "merged": {name: str(file) for name, file in (merged or {}).items()},
+            "plain": plain,
         }
         self._engine = Supervisor(load, max_waiting=max_waiting)
         self._tally = Tally()
@@ -201,6 +206,7 @@ class LlamaModel:
         texts: Sequence[str],
         *,
         alternatives: Sequence[str] = (),
+        worth: Sequence[Sequence[tuple[int, int, float]]] = (),
         cancelled: Callable[[], bool] | None = None,
     ) -> list[Span]:
         """The likeliest answers within some texts; see rag.protocols.LanguageModel."""
@@ -208,6 +214,7 @@ class LlamaModel:
             **self._request(prompt),
             "texts": list(texts),
             "alternatives": list(alternatives),
+            "worth": [list(stretches) for stretches in worth],
             "max_tokens": prompt.max_tokens,
         }
         with self._tally.request():

@@ -172,10 +172,11 @@ class OpenAIModel:
         texts: Sequence[str],
         *,
         alternatives: Sequence[str] = (),
+        worth: Sequence[Sequence[tuple[int, int, float]]] = (),
         cancelled: Callable[[], bool] | None = None,
     ) -> list[Span]:
         """Raises Unscorable, as `score` does."""
-        del prompt, texts, alternatives, cancelled
+        del prompt, texts, alternatives, worth, cancelled
         raise Unscorable(f"{self._shown} cannot be held to the words of a text: let it generate its answer")
 
     def statistics(self) -> EngineStatistics | None:

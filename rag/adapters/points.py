@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from rag.fusion import combine, dense_weight
-from rag.protocols import IndexedChunk
-from rag.types import FieldType, Passage, RetrievalMode
+from rag.protocols import IndexedChunk, Vectors
+from rag.types import Chunk, FieldType, Passage, RetrievalMode
 
 DENSE, SPARSE = "dense", "bm25"
 DEPTH = 100
@@ -51,6 +51,19 @@ def to_passage(payload: Mapping[str, Any], score: float, dense: float | None, bm
     """The passage of a stored payload."""
     shown = {name: value for name, value in payload.items() if name != "flags"}
     return Passage(**shown, score=round(score, 6), dense_score=dense, bm25_score=bm25)
+
+
+def to_chunk(name: str, payload: Mapping[str, Any], vector: Vectors) -> IndexedChunk:
+    """The chunk that was written as this point."""
+    return IndexedChunk(
+        id=name,
+        document_id=payload["document_id"],
+        title=payload["title"],
+        text_sha256=payload["text_sha256"],
+        chunk=Chunk(**{field: payload[field] for field in ("start", "end", "text", "heading")}),
+        metadata=payload["metadata"],
+        vector=vector,
+    )
 
 
 def ranked(

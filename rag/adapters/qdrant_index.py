@@ -17,7 +17,7 @@ from qdrant_client import QdrantClient
 from qdrant_client import models as q
 from qdrant_client.http.exceptions import ApiException, ResponseHandlingException, UnexpectedResponse
 
-from rag.adapters.points import DENSE, DEPTH, SPARSE, field_keys, flag, payload_of, ranked, to_passage
+from rag.adapters.points import DENSE, DEPTH, SPARSE, field_keys, flag, payload_of, ranked, to_chunk, to_passage
 from rag.adapters.sparse import Bm25Encoder, Weights
 from rag.errors import BackendError, CorpusError, IncompatibleIndex, IndexUnavailable, StorageFull
 from rag.protocols import EVERYTHING, IndexedChunk, Vectors
@@ -209,8 +209,7 @@ class QdrantIndex:
                 if mode is RetrievalMode.HYBRID and request is lexical:
                     for hit in response.points:
                         if str(hit.id) not in scores_dense:
-                            held = cast("dict[str, list[float]]", hit.vector)[DENSE]
-                            scores_dense[str(hit.id)] = float(np.dot(np.asarray(held, np.float32), vector))
+                            scores_dense[str(hit.id)] = float(np.dot(_dense_of(hit), vector))
             order = ranked(mode, text, scores_dense, scores_lexical)[: limit + 8]
             records = client.retrieve(self._name, [key for key, _ in order], with_payload=True)
         payloads = {str(record.id): record.payload or {} for record in records}
@@ -231,8 +230,13 @@ class QdrantIndex:
         """The dense vector of each of these chunks that is there, by id."""
         with self._errors():
             records = self._open().retrieve(self._name, list(ids), with_payload=False, with_vectors=[DENSE])
-        held = {str(record.id): cast("dict[str, list[float]]", record.vector)[DENSE] for record in records}
-        return {name: np.asarray(vector, np.float32) for name, vector in held.items()}
+        return {str(record.id): _dense_of(record) for record in records}
+
+    def chunks(self, ids: Sequence[str]) -> dict[str, IndexedChunk]:
+        """Each of these chunks that is there, as it was written, by id."""
+        with self._errors():
+            records = self._open().retrieve(self._name, list(ids), with_payload=True, with_vectors=[DENSE])
+        return {str(r.id): to_chunk(str(r.id), r.payload or {}, _dense_of(r)) for r in records}
 
     def close(self) -> None:
         """Release the connection."""
@@ -271,6 +275,11 @@ class QdrantIndex:
 
 def _sorted(passages: list[Passage]) -> list[Passage]:
     return sorted(passages, key=lambda p: (-p.score, p.document_id, p.start))
+
+
+def _dense_of(hit: q.ScoredPoint | q.Record) -> Vectors:
+    """(d,) float32 of a point that was asked for with its dense vector."""
+    return np.asarray(cast("dict[str, list[float]]", hit.vector)[DENSE], np.float32)
 
 
 def _sparse(weights: Weights) -> q.SparseVector:

@@ -30,11 +30,13 @@ class Found:
     """(text, start, end) in code points, in the order of the texts"""
     logprobs: tuple[float, ...]
     """natural log-probability of every token, the end of the answer last"""
+    worth: float = 0.0
+    """of the best place, in nats"""
 
     @property
-    def logprob(self) -> float:
-        """Of the whole answer."""
-        return sum(self.logprobs)
+    def value(self) -> float:
+        """What it is chosen by: its log-probability and what its place is worth."""
+        return sum(self.logprobs) + self.worth
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,8 @@ class _Text:
     data: bytes
     starts: tuple[int, ...]
     ends: frozenset[int]
+    worth: Mapping[int, float]
+    """of an answer that begins there, where it is not 0"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,27 +59,46 @@ class Hypothesis:
     """the last token, yet to be evaluated"""
     parent: int
     """its parent's place in the last step's beam"""
+    worth: float = 0.0
+    """of the best place, in nats"""
 
     @property
-    def logprob(self) -> float:
-        """Of what has been written."""
-        return sum(self.logprobs)
+    def value(self) -> float:
+        """What it is followed for: its log-probability so far and what its place is worth."""
+        return sum(self.logprobs) + self.worth
 
 
 class Spans:
     """The automaton over some texts, for one vocabulary."""
 
     def __init__(
-        self, texts: Sequence[str], alternatives: Sequence[str], vocabulary: Mapping[bytes, int], longest: int
+        self,
+        texts: Sequence[str],
+        alternatives: Sequence[str],
+        vocabulary: Mapping[bytes, int],
+        longest: int,
+        worth: Sequence[Sequence[tuple[int, int, float]]] = (),
     ) -> None:
-        """vocabulary: the bytes of a token to its id; longest: of them, in bytes."""
-        self._texts = [_open(text) for text in texts] + [_fixed(text) for text in alternatives]
+        """vocabulary: the bytes of a token to its id; longest: of them, in bytes.
+
+        worth: for each text, stretches (start, end, nats) whose answers are worth more or less than 0
+        """
+        stretches = [*worth, *([()] * (len(texts) - len(worth)))]
+        self._texts = [_open(text, told) for text, told in zip(texts, stretches, strict=True)]
+        self._texts += [_fixed(text) for text in alternatives]
         self._vocabulary, self._longest = vocabulary, longest
         self._first = self._beginnings()
 
     def first(self, logprobs: npt.NDArray[np.float32]) -> list[Hypothesis]:
         """Every first token; a space before the first word is allowed, some tokenizers always write one."""
-        return [Hypothesis(places, (float(logprobs[token]),), token, 0) for token, places in self._first]
+        return [
+            Hypothesis(places, (float(logprobs[token]),), token, 0, self._worth(places))
+            for token, places in self._first
+        ]
+
+    def _worth(self, places: Sequence[tuple[int, int, int]]) -> float:
+        """Of the best of some places."""
+        return max(self._texts[number].worth.get(start, 0.0) for number, start, _ in places)
 
     def _beginnings(self) -> list[tuple[int, tuple[tuple[int, int, int], ...]]]:
         """Every first token and where it stands: milliseconds of work that need no model, done when it is made."""
@@ -99,18 +122,20 @@ class Spans:
             for token, size in self._tokens(self._texts[number].data[now : now + self._longest]):
                 following.setdefault(token, []).append((number, start, now + size))
         return [
-            Hypothesis(tuple(places), (*before.logprobs, float(logprobs[token])), token, parent)
+            Hypothesis(tuple(places), (*before.logprobs, float(logprobs[token])), token, parent, self._worth(places))
             for token, places in following.items()
         ]
 
     def finished(self, hypothesis: Hypothesis, end: float) -> Found | None:
         """The answer that a hypothesis is if it ends here, `end` being the log-probability that it does."""
+        ended = [place for place in hypothesis.places if place[2] in self._texts[place[0]].ends]
+        if not ended:
+            return None
         places = tuple(
-            (number, len(text.data[:start].decode()), len(text.data[:now].decode()))
-            for number, start, now in hypothesis.places
-            if now in (text := self._texts[number]).ends
+            (number, len(self._texts[number].data[:start].decode()), len(self._texts[number].data[:now].decode()))
+            for number, start, now in ended
         )
-        return Found(places, (*hypothesis.logprobs, end)) if places else None
+        return Found(places, (*hypothesis.logprobs, end), self._worth(ended))
 
     def _tokens(self, ahead: bytes) -> list[tuple[int, int]]:
         """(token, its bytes) for every token that the bytes begin with."""
@@ -122,7 +147,7 @@ class Spans:
         return found
 
 
-def _open(text: str) -> _Text:
+def _open(text: str, worth: Sequence[tuple[int, int, float]]) -> _Text:
     """Any stretch of whole words of one line."""
     data = text.encode("utf-8", "replace")
     if len(data) == len(text):
@@ -130,10 +155,12 @@ def _open(text: str) -> _Text:
     else:
         at = np.concatenate([[0], np.cumsum([len(c.encode("utf-8", "replace")) for c in text])]).tolist()
     starts = tuple(at[match.start()] for match in _START.finditer(text))
-    return _Text(data, starts, frozenset(at[match.start()] for match in _END.finditer(text)))
+    told = [(at[start], at[end], nats) for start, end, nats in worth]
+    known = {place: nats for start, end, nats in told for place in starts if start <= place < end}
+    return _Text(data, starts, frozenset(at[match.start()] for match in _END.finditer(text)), known)
 
 
 def _fixed(text: str) -> _Text:
     """All of it or nothing."""
     data = text.encode("utf-8", "replace")
-    return _Text(data, (0,), frozenset([len(data)]))
+    return _Text(data, (0,), frozenset([len(data)]), {})

@@ -9,24 +9,14 @@ from __future__ import annotations
 
 import codecs
 import ctypes
-from collections.abc import Callable, Generator, Iterator, Sequence
-from typing import cast
+from collections.abc import Callable, Generator, Sequence
 
 import llama_cpp
 import numpy as np
 
-from rag.engine.llama import Llama, Logits, Row
-from rag.engine.spans import Found, Hypothesis, Spans
+from rag.engine.llama import Llama, Logits, Row, log_softmax
 from rag.engine.wire import Frame
 from rag.stop_text import StopText
-
-BEAM = 6
-"""Hypotheses of an extraction that are evaluated side by side: one call reads the weights once for all of them."""
-
-HOPELESS = 10.0
-"""Nats below the likeliest hypothesis or answer from which one is followed no further: what chooses among answers
-(rag.extraction) could make up for it by a sentence better by 0.42 of at most 1.2. On 50 Natural Questions no answer
-changed, nor at 7, and an answer took a fifth less time."""
 
 SCORED_ROWS = 64
 """Rows of continuations whose logits are kept at a time: 12 MB for a vocabulary of 49,152."""
@@ -97,7 +87,7 @@ def score(
     The prompt is evaluated once, in the first sequence; the continuations follow it side by side in the others.
     """
     prompt, *others = sequences
-    first = _log_softmax((yield prompt_rows(rest, position, prompt)))[0]
+    first = log_softmax((yield prompt_rows(rest, position, prompt)))[0]
     position += len(rest)
     scores = [[float(first[tokens[0]])] for tokens in continuations]
     for begin in range(0, len(continuations), len(others)):
@@ -110,85 +100,10 @@ def score(
             rows += [(token, position + at, sequence, True) for at, token in enumerate(tokens[:-1])]
             targets += [(i, token) for token in tokens[1:]]
         for start in range(0, len(rows), SCORED_ROWS):
-            told = _log_softmax((yield rows[start : start + SCORED_ROWS]))
+            told = log_softmax((yield rows[start : start + SCORED_ROWS]))
             for row, (i, token) in zip(told, targets[start:], strict=False):
                 scores[i].append(float(row[token]))
     tell({"type": "scored", "logprobs": scores})
-
-
-def extract(
-    model: Llama,
-    sequences: Sequence[int],
-    position: int,
-    rest: Sequence[int],
-    spans: Spans,
-    *,
-    max_tokens: int,
-    tell: Tell,
-) -> Task:
-    """The likeliest answers that `spans` allows after the prompt, best first: an `extracted` frame.
-
-    Beam search over all texts at once, at most `max_tokens` tokens an answer. The prompt is in the first sequence; each
-    hypothesis has one of the others, which hold the prompt's keys and values without a copy.
-    """
-    prompt, *others = sequences
-    beam = _best(spans.first(_log_softmax((yield prompt_rows(rest, position, prompt)))[0]))
-    position += len(rest)
-    found: dict[tuple[tuple[int, int, int], ...], Found] = {}
-    own = list(others[: len(beam)])
-    for sequence in own:
-        model.copy(prompt, sequence)
-    for _ in range(max_tokens if beam else 0):
-        logits = yield [(one.token, position, sequence, True) for one, sequence in zip(beam, own, strict=True)]
-        position += 1
-        grown: list[Hypothesis] = []
-        for i, (hypothesis, logprobs) in enumerate(zip(beam, _log_softmax(logits), strict=True)):
-            end = float(np.logaddexp.reduce(logprobs[model.ends]))
-            done = spans.finished(hypothesis, end)
-            if done and (done.places not in found or found[done.places].logprob < done.logprob):
-                found[done.places] = done
-            grown += spans.next(hypothesis, i, logprobs)
-        told = [*(answer.logprob for answer in found.values()), *(one.logprob for one in grown)]
-        likeliest = max(told, default=0.0)
-        beam = [one for one in _best(grown) if one.logprob > likeliest - HOPELESS]
-        enough = sorted((answer.logprob for answer in found.values()), reverse=True)[:BEAM]
-        if not beam or (len(enough) == BEAM and beam[0].logprob < enough[-1]):
-            break
-        own = _fork(model, beam, own, others)
-    best = sorted(found.values(), key=lambda answer: -answer.logprob)
-    tell({"type": "extracted", "spans": [{"places": one.places, "logprobs": one.logprobs} for one in best]})
-
-
-def _fork(model: Llama, beam: Sequence[Hypothesis], before: Sequence[int], sequences: Sequence[int]) -> list[int]:
-    """Give every hypothesis a sequence that holds its parent's words; the sequences, in the beam's order.
-
-    The first child of a parent keeps its sequence; the others copy it into one that nobody needs any more.
-    """
-    kept: dict[int, int] = {}
-    for i, hypothesis in enumerate(beam):
-        kept.setdefault(hypothesis.parent, i)
-    owned = {before[parent] for parent in kept}
-    free: Iterator[int] = iter([sequence for sequence in sequences if sequence not in owned])
-    own = []
-    for i, hypothesis in enumerate(beam):
-        sequence = before[hypothesis.parent]
-        if kept[hypothesis.parent] != i:
-            target = next(free)
-            model.copy(sequence, target)
-            sequence = target
-        own.append(sequence)
-    return own
-
-
-def _best(hypotheses: Sequence[Hypothesis]) -> list[Hypothesis]:
-    """The likeliest, at most a beam of them."""
-    return sorted(hypotheses, key=lambda hypothesis: -hypothesis.logprob)[:BEAM]
-
-
-def _log_softmax(logits: Logits) -> Logits:
-    """(n, v) logits to (n, v) natural log-probabilities."""
-    shifted = logits - logits.max(axis=-1, keepdims=True)
-    return cast(Logits, shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
 
 
 def _sampler(temperature: float, seed: int) -> llama_cpp.llama_sampler_p:

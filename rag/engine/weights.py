@@ -10,7 +10,6 @@ and made again when the file, the processor or llama.cpp changes. The measuring 
 
 from __future__ import annotations
 
-import ctypes
 import json
 import platform
 import subprocess
@@ -36,6 +35,11 @@ if TYPE_CHECKING:
 
 FORMATS = {"F16": 1, "Q4_0": 2, "Q8_0": 7, "BF16": 32}
 """Formats that are tried, with llama.cpp's number for each (enum llama_ftype)."""
+
+WHOLE = {"F32": 0}
+"""The format in which weights are changed."""
+
+MODULE = "rag.engine.weights"
 
 MAX_DIVERGENCE = 0.01
 """Nats a token. Measured on the default model: F16 0.0026, BF16 0.0028, Q8_0 0.0051 (the floor is the shipped
@@ -99,7 +103,7 @@ def choose(
     if wanted != "auto":
         path = cache / f"{wanted}.gguf"
         if not path.is_file():
-            _child("convert", str(source), str(path), wanted)
+            run_child(MODULE, "convert", str(source), str(path), wanted)
         return shipped.model_copy(update={"format": wanted, "path": str(path)})
     record = cache / "choice.json"
     try:
@@ -111,7 +115,8 @@ def choose(
     if tell is not None:
         tell(f"measuring which weights format of {source.name} is fastest here; once, about half a minute")
     trials = tuple(
-        Trial.model_validate(row) for row in json.loads(_child("measure", str(source), str(cache), str(threads)))
+        Trial.model_validate(row)
+        for row in json.loads(run_child(MODULE, "measure", str(source), str(cache), str(threads)))
     )
     best = min((trial for trial in trials if trial.lossless), key=lambda trial: trial.answer_seconds)
     path = source if best.format == "as-shipped" else cache / f"{best.format}.gguf"
@@ -136,9 +141,13 @@ def fingerprint_of_machine(threads: int) -> str:
     return f"{sha256_text(processor)[:12]}-{threads}-{version('llama-cpp-python')}"
 
 
-def _child(*arguments: str) -> str:
+def run_child(module: str, *arguments: str) -> str:
+    """What a module of the engine prints, run in a process of its own: llama.cpp aborts where it fails.
+
+    Raises ModelUnavailable.
+    """
     done = subprocess.run(
-        [sys.executable, "-m", "rag.engine.weights", *arguments],
+        [sys.executable, "-m", module, *arguments],
         capture_output=True,
         text=True,
         env=child_environment(),
@@ -160,11 +169,12 @@ def convert(source: Path, target: Path, name: str) -> None:
     """Write `source` in another format; the file appears whole or not at all."""
     import llama_cpp
 
-    silent = llama_cpp.llama_log_callback(lambda _level, _text, _data: None)
-    llama_cpp.llama_log_set(silent, ctypes.c_void_p(0))
+    from rag.engine.llama import set_log
+
+    set_log(lambda _level, _text, _data: None)
     temporary = target.with_suffix(".new")
     parameters = llama_cpp.llama_model_quantize_default_params()
-    parameters.ftype = FORMATS[name]
+    parameters.ftype = (FORMATS | WHOLE)[name]
     parameters.allow_requantize = True
     code = llama_cpp.llama_model_quantize(str(source).encode(), str(temporary).encode(), parameters)
     if code != 0:

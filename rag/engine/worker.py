@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from rag.engine import tasks
+from rag.engine.beams import BEAM, extract
 from rag.engine.llama import Llama, LoadError
 from rag.engine.scheduler import PREFIX_SEQUENCES, Job, Scheduler
 from rag.engine.spans import Spans
-from rag.engine.tasks import BEAM
 from rag.engine.wire import Frame, read_frame, write_frame
 
 
@@ -126,10 +126,13 @@ class Jobs:
             size = self._model.context_tokens
             raise TooLong(f"the prompt has {total} tokens, the context holds {size}, {BEAM} answers included")
         limit = min(frame["max_tokens"], room)
-        spans = Spans(frame["texts"], frame["alternatives"], self._model.vocabulary, self._model.longest_piece)
+        model = self._model
+        spans = Spans(
+            frame["texts"], frame["alternatives"], model.vocabulary, model.longest_piece, frame.get("worth", ())
+        )
 
         def start(sequences: Sequence[int], position: int) -> tasks.Task:
-            return tasks.extract(self._model, sequences, position, rest, spans, max_tokens=limit, tell=send)
+            return extract(self._model, sequences, position, rest, spans, max_tokens=limit, tell=send)
 
         return 1 + BEAM, total + BEAM * limit, start
 
@@ -182,6 +185,8 @@ def main() -> None:
             threads=load["threads"],
             gpu_layers=load["gpu_layers"],
             adapters={name: Path(path) for name, path in load.get("adapters", {}).items()},
+            merged={name: Path(path) for name, path in load.get("merged", {}).items()},
+            plain=load.get("plain", True),
             sequences=parallel * (1 + BEAM) + PREFIX_SEQUENCES,
             memory_tokens=max(load.get("memory_tokens", 0), 2 * load["context_tokens"]),
         )

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from qdrant_client import QdrantClient
 
 from rag.adapters.edge_index import EdgeIndex
 from rag.adapters.qdrant_index import QdrantIndex, connect
-from rag.errors import CorpusError, IncompatibleIndex, IndexLocked, IndexUnavailable
+from rag.errors import CorpusError, IncompatibleIndex, IndexLocked, IndexUnavailable, StorageFull
 from rag.protocols import Index, IndexedChunk
 from rag.types import Chunk, Condition, FieldType, Filter, RetrievalMode, point_id, sha256_text
 from tests.fakes.embedder import HashedWords
@@ -54,7 +55,6 @@ def chunk(number: int, text: str | None = None) -> IndexedChunk:
             "draft": number > 5,
         },
         vector=EMBEDDER.embed([text])[0],
-        search_text=f"Unit {number}\nSet points\n{text}",
     )
 
 
@@ -201,6 +201,17 @@ def test_vectors_come_back_as_they_were_written_and_none_for_an_unknown_id(index
     np.testing.assert_allclose(held[chunks[2].id], chunks[2].vector, atol=1e-6)
 
 
+def test_chunks_come_back_as_they_were_written_and_none_for_an_unknown_id(index: Index) -> None:
+    wanted = {chunk(number).id: chunk(number) for number in (3, 7)}
+    unknown = point_id("plant", "nowhere", 0, 1, sha256_text(""))
+    held = index.chunks([*wanted, unknown])
+    assert set(held) == set(wanted)
+    for name, written in wanted.items():
+        np.testing.assert_allclose(held[name].vector, written.vector, atol=1e-6)
+        assert replace(held[name], vector=written.vector) == written
+    assert held[chunk(7).id].search_text == "Unit 7\nSet points\nUnit 7 is set to 70 bar in hall north."
+
+
 def test_a_missing_index_is_told(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="ingest it again"):
         EdgeIndex(tmp_path / "shard", dimensions=64, fields={}, create=False)
@@ -230,6 +241,22 @@ def test_a_collection_is_filled_from_another_to_the_same_results() -> None:
     vector = EMBEDDER.embed(["Unit 3"])[0]
     found = new.search(vector=vector, text="unit 3 north", limit=5, filter=Filter(documents=("unit-1.md",)))
     assert [passage.title for passage in found] == ["Unit 3", "Unit 2"]
+
+
+def test_nothing_is_written_to_a_disk_that_is_nearly_full_and_what_is_there_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = edge(tmp_path)()
+    index.upsert([chunk(1)])
+    monkeypatch.setattr("rag.adapters.edge_index.RESERVE_BYTES", 1 << 60)
+    with pytest.raises(StorageFull, match="MB are free"):
+        index.upsert([chunk(2)])
+    index.close()
+    with pytest.raises(StorageFull, match="UNDERSTUDY_DATA__DIRECTORY"):
+        edge(tmp_path)()
+    reading = EdgeIndex(tmp_path / "shard", dimensions=64, fields=FIELDS, create=False)
+    assert found(reading, "unit 1 10 bar") == ["Unit 1"]
+    reading.close()
 
 
 def test_a_server_that_is_not_there_is_told() -> None:

@@ -252,6 +252,16 @@ def test_extracted_answers_are_whole_words_of_the_texts_or_an_alternative(model:
     assert model.extract(prompt(), TEXTS, alternatives=("not in the passages",)) == found
 
 
+def test_what_a_place_is_worth_moves_its_answers_up(model: LanguageModel) -> None:
+    if not model.card.scores:
+        return
+    for text in range(len(TEXTS)):
+        other = TEXTS[1 - text]
+        worth = [[] if place == text else [(0, len(other), -200.0)] for place in range(len(TEXTS))]
+        best = model.extract(prompt(), TEXTS, worth=worth)[0]
+        assert {place.text for place in best.places} == {text}
+
+
 def test_texts_without_words_give_no_answer_and_long_prompts_are_refused(model: LanguageModel) -> None:
     if not model.card.scores:
         return

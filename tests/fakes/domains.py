@@ -32,6 +32,7 @@ LIMITS = Limits(
     min_support=0.6,
     min_coverage=0.4,
     sentences=6,
+    sentence_spread=0.2,
     min_relevance=0.5,
     min_confidence=0.0,
     likelihood_weight=0.02,

@@ -126,6 +126,7 @@ class FakeLanguageModel:
         texts: Sequence[str],
         *,
         alternatives: Sequence[str] = (),
+        worth: Sequence[Sequence[tuple[int, int, float]]] = (),
         cancelled: Callable[[], bool] | None = None,
     ) -> list[Span]:
         """What it would answer where that stands in a text; then single words, then alternatives."""
@@ -152,7 +153,18 @@ class FakeLanguageModel:
             place = Place(text=len(texts) + i, start=0, end=len(answer))
             logprob = -0.5 if answer == said else -9.0
             found.append(Span(places=(place,), logprob=logprob, tokens=len(TOKEN.findall(answer)) + 1))
-        return sorted(found, key=lambda span: -span.logprob)
+
+        def value(span: Span) -> float:
+            told = [
+                nats
+                for place in span.places
+                if place.text < len(worth)
+                for start, end, nats in worth[place.text]
+                if start <= place.start < end
+            ]
+            return span.logprob + max(told, default=0.0)
+
+        return sorted(found, key=lambda span: -value(span))
 
     def statistics(self) -> EngineStatistics | None:
         return EngineStatistics(prefix_misses=len(self.prompts))

@@ -13,9 +13,10 @@ from ingest.comparison import Comparison
 from ingest.corpus import open_corpus
 from ingest.generations import previous, stored, tidy
 from ingest.plan import plan
+from ingest.progress import Progress
 from ingest.rebuilding import rebuild
 from ingest.removal import matching, remove
-from ingest.run import Progress, apply
+from ingest.run import apply
 from ingest.target import Target, verify
 from rag.catalog import Catalog, Generation
 from rag.errors import Cancelled, CorpusError, IncompatibleIndex, IndexUnavailable, StorageFull

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from ingest.corpus import open_corpus
-from ingest.run import Progress, Summary, apply
+from ingest.progress import Progress
+from ingest.run import Summary, apply
 from ingest.target import Target, verify
 from rag.adapters.edge_index import EdgeIndex
 from rag.catalog import Catalog, Generation
@@ -139,6 +140,23 @@ def test_progress_counts_what_is_embedded_and_ends_at_all(tmp_path: Path) -> Non
         apply(open_corpus(suite(tmp_path / "s", ROWS)), target, progress=told.append)
     assert (told[-1].documents, told[-1].total, told[-1].chunks) == (3, 3, 3)
     assert [state.chunks for state in told] == sorted(state.chunks for state in told)
+
+
+def test_documents_count_as_they_are_embedded_within_a_group_and_what_was_embedded_before_at_once(
+    tmp_path: Path,
+) -> None:
+    texts = [f"Valve {n} is shut." + " And oiled." * n for n in range(600)]
+    rows = [{"doc_id": f"d{n}", "title": f"T{n}", "text": text} for n, text in enumerate(texts)]
+
+    told: list[Progress] = []
+    with opened(tmp_path / "data", HashedWords()) as target:
+        apply(open_corpus(suite(tmp_path / "s", rows)), target, progress=told.append)
+        moving = [state.documents for state in told if 0 < state.documents < 600]
+        assert len(moving) > 1
+        assert moving == sorted(moving)
+        told.clear()
+        apply(open_corpus(suite(tmp_path / "s", rows)), target, progress=told.append)
+    assert [(state.documents, state.total, state.chunks) for state in told] == [(600, 600, 0)]
 
 
 def test_declared_fields_filter_by_their_type(tmp_path: Path) -> None:

@@ -159,6 +159,20 @@ def test_unknown_domains_and_fields_are_told(build: Build) -> None:
         )
 
 
+def test_sentences_far_below_the_best_are_not_read_unless_options_are_given(build: Build) -> None:
+    question = Question(text="At what pressure does the relief valve open?", domain="plant")
+    given = question.model_copy(update={"options": ("4.5 bar", "6.5 bar")})
+    read = {}
+    for spread in (2.0, 0.0):
+        pipeline = build(lambda _: "x", sentence_spread=spread)
+        read[spread] = [[passage.text for passage in pipeline.brief(asked).used] for asked in (question, given)]
+        pipeline.close()
+    (best,) = read[0.0][0]
+    assert "6.5 bar" in best
+    assert len(best) < sum(map(len, read[2.0][0]))
+    assert read[0.0][1] == read[2.0][1]
+
+
 def test_a_filter_on_documents_holds(build: Build) -> None:
     found = build(lambda _: "x").passages(
         Question(text="relief valve", domain="plant", filter=Filter(documents=("gate.md",)))

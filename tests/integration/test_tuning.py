@@ -14,7 +14,9 @@ from evaluation.running import unseen
 from evaluation.suites import SuiteQuestion, Use
 from rag.adapters import lora_files
 from rag.adapters.llama_model import LlamaModel
-from rag.engine.llama import Llama, LoadError
+from rag.engine.llama import Llama, LoadError, Logits
+from rag.engine.merging import merge, merged
+from rag.engine.weights import Choice
 from rag.errors import ModelUnavailable
 from rag.prompt import seen_hash
 from rag.types import Message, Prompt
@@ -81,6 +83,83 @@ def test_llama_cpp_serves_what_torch_learned(base: Path, trained: Trained, llama
     assert np.abs(served - expected).max() < 0.05 * np.abs(expected - plain).max()
     llama.use("")
     assert np.array_equal(llama.logits(tokens), plain)
+
+
+def test_an_adapter_written_into_the_weights_says_the_same(
+    base: Path, adapter: Path, llama: Llama, tmp_path: Path
+) -> None:
+    inside = tmp_path / "F16.gguf"
+    merge(base, adapter, inside, "F16")
+    assert [file.name for file in tmp_path.iterdir()] == ["F16.gguf"], "what was written on the way is gone"
+    tokens = [3, 9, 12, 20, 30, 31]
+    plain = llama.logits(tokens)
+    llama.use("tuned")
+    beside = llama.logits(tokens)
+    both = Llama(base, context_tokens=128, threads=1, gpu_layers=0, merged={"tuned": inside})
+    both.use("tuned")
+    assert np.abs(both.logits(tokens) - beside).max() < 0.02 * np.abs(beside - plain).max()
+    both.use("")
+    assert np.array_equal(both.logits(tokens), plain)
+    both.close()
+    alone = Llama(base, context_tokens=128, threads=1, gpu_layers=0, merged={"tuned": inside}, plain=False)
+    assert alone.adapter == "tuned"
+    with pytest.raises(KeyError):
+        alone.use("")
+    alone.close()
+
+
+def test_sequences_of_different_weights_do_not_mix(base: Path, adapter: Path, tmp_path: Path) -> None:
+    inside = tmp_path / "F16.gguf"
+    merge(base, adapter, inside, "F16")
+    both = Llama(base, context_tokens=64, threads=1, gpu_layers=0, merged={"tuned": inside}, sequences=4)
+
+    def rows(sequence: int, *, start: int = 0) -> list[tuple[int, int, int, bool]]:
+        return [(token, start + i, sequence, i == 2) for i, token in enumerate([3, 9, 12])]
+
+    def after(sequence: int) -> Logits:
+        told = both.evaluate([(20, 3, sequence, True)])
+        assert told is not None
+        return told
+
+    alone = {}
+    for name in ("", "tuned"):
+        both.use(name)
+        both.evaluate(rows(0))
+        both.copy(0, 1)
+        alone[name] = after(1)
+        both.remove(0)
+        both.remove(1)
+    both.use("")
+    both.evaluate(rows(0))
+    both.use("tuned")
+    both.evaluate(rows(2))
+    both.copy(2, 3)
+    both.use("")
+    both.copy(0, 1)
+    assert np.array_equal(after(1), alone[""])
+    both.use("tuned")
+    assert np.array_equal(after(3), alone["tuned"])
+    both.close()
+
+
+def test_merged_weights_are_made_once_and_the_latest_kept(base: Path, adapter: Path, tmp_path: Path) -> None:
+    choice = Choice(machine="m", source_sha256="ab" * 32, format="F16", path=str(base), trials=())
+    folder = tmp_path / "weights"
+    (folder / ("ab" * 8)).mkdir(parents=True)
+    told: list[str] = []
+    first = merged(choice, base, folder, adapter, "0" * 64, tell=told.append)
+    assert merged(choice, base, folder, adapter, "0" * 64, tell=told.append) == first
+    assert len(told) == 1
+    for number in range(1, 6):
+        merged(choice, base, folder, adapter, str(number) * 64)
+    kept = sorted(file.name for file in (folder / ("ab" * 8)).glob("*.gguf"))
+    assert kept == [f"F16+{str(number) * 16}.gguf" for number in range(2, 6)]
+    shipped = choice.model_copy(update={"format": "as-shipped"})
+    assert merged(shipped, base, folder, adapter, "0" * 64) is None
+    damaged = tmp_path / "damaged.gguf"
+    damaged.write_bytes(adapter.read_bytes()[:200])
+    with pytest.raises(ModelUnavailable, match="could not be converted"):
+        merged(choice, base, folder, damaged, "9" * 64)
 
 
 def test_a_run_that_was_cut_off_ends_as_one_that_was_not(base: Path, trained: Trained, tmp_path: Path) -> None:

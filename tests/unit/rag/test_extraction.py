@@ -39,7 +39,20 @@ def test_a_better_sentence_outweighs_a_little_likelihood() -> None:
     assert found.best is not None
     assert (found.best.text, found.best.sentence.passage.document_id) == ("6.5 bar", "valve")
     assert found.best.score == pytest.approx(-1.5 + SENTENCE_WEIGHT * 0.9)
-    assert found.signals["margin"] == pytest.approx(SENTENCE_WEIGHT * 0.6 - 0.5)
+    assert found.signals["margin"] == extraction.RIVAL, "further away than rivals are looked for"
+
+
+def test_a_sentence_of_an_excerpt_is_worth_its_score_below_the_best() -> None:
+    text = "It is old. The valve opens at 6.5 bar."
+    both = passage(text, document="valve", start=100)
+    sentences = [Sentence(both, 11, len(text), 0.9, 0.0), Sentence(both, 0, 10, 0.4, 0.0), whole(FAR, 0.3)]
+    late = both.model_copy(update={"text": text[4:], "start": 104})
+    told = extraction.worth([late, FAR], sentences)
+    assert told == [
+        [(7, len(text) - 4, 0.0), (0, 6, pytest.approx(-0.5 * SENTENCE_WEIGHT))],
+        [(0, len(FAR.text), pytest.approx(-0.6 * SENTENCE_WEIGHT))],
+    ]
+    assert late.text[7:] == "The valve opens at 6.5 bar."
 
 
 def test_the_same_words_are_cited_where_their_sentence_is_best() -> None:
@@ -54,7 +67,7 @@ def test_the_same_words_are_cited_where_their_sentence_is_best() -> None:
 def test_another_form_of_the_answer_in_the_same_sentence_is_no_rival() -> None:
     forms = [span(-1.0, (0, "6.5 bar", NEAR)), span(-1.2, (0, "6.5", NEAR)), span(-4.0, (1, "9 bar", FAR))]
     found = choose(forms, [NEAR, FAR], SENTENCES)
-    assert found.signals["margin"] == pytest.approx(min(-FLOOR, 3.0 + SENTENCE_WEIGHT * 0.6))
+    assert found.signals["margin"] == extraction.RIVAL
 
 
 def test_likelihood_decides_between_sentences_alike() -> None:

@@ -1,7 +1,10 @@
 """Choosing the sentences that speak to a question."""
 
+from collections.abc import Sequence
+
 import pytest
 
+from rag.protocols import Vectors
 from rag.reading import excerpts, rank
 from rag.types import Passage
 from tests.fakes.embedder import HashedWords
@@ -64,3 +67,18 @@ def test_a_line_that_asks_the_question_again_answers_nothing() -> None:
     ranked = rank("When does the valve open?", [passage(text)], HashedWords())
     said = {s.passage.text[s.start : s.end] for s in ranked}
     assert said == {"At 6.5 bar, as tested.", "When is the hall painted?"}
+
+
+def test_only_those_that_say_most_of_the_question_are_compared() -> None:
+    text = "The pump runs at night in winter. The valve opens at six bar. Nothing is said of that here."
+    asked: list[str] = []
+
+    class Counting(HashedWords):
+        def embed(self, texts: Sequence[str]) -> Vectors:
+            asked.extend(texts)
+            return super().embed(texts)
+
+    ranked = rank("When does the valve open at six bar?", [passage(text)], Counting(), most=1)
+    assert [s.passage.text[s.start : s.end] for s in ranked] == ["The valve opens at six bar."]
+    assert len(asked) == 2, "the question and one sentence"
+    assert len(rank("When does the valve open at six bar?", [passage(text)], HashedWords())) == 3

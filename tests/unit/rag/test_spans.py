@@ -31,7 +31,7 @@ def test_whole_words_and_numbers_are_answers(answer: str) -> None:
     assert found is not None
     _, start, end = found.places[0]
     assert TEXT[start:end] == answer
-    assert found.logprob == pytest.approx(-len(answer.encode()) - 0.5)
+    assert found.value == pytest.approx(-len(answer.encode()) - 0.5)
 
 
 @pytest.mark.parametrize(
@@ -54,6 +54,15 @@ def test_an_alternative_is_written_as_a_whole_or_not_at_all() -> None:
     assert write(spans, "passages") is None
 
 
+def test_an_answer_is_worth_what_the_best_of_its_places_is() -> None:
+    spans = Spans([TEXT], [], LETTERS, 4, [[(0, 5, -3.0), (len(TEXT) - 8, len(TEXT), -2.0)]])
+    twice, once = write(spans, "It paid"), write(spans, "Zoë")
+    assert twice is not None
+    assert once is not None
+    assert (twice.worth, once.worth) == (-2.0, 0.0)
+    assert twice.value == sum(twice.logprobs) - 2.0
+
+
 def test_tokens_of_several_letters_and_a_leading_space_lead_to_the_same_place() -> None:
     vocabulary = {**LETTERS, b"It": 256, b" It": 257, b" paid": 258, b"It paid $5,0": 259}
     spans = Spans([TEXT], [], vocabulary, 12)
@@ -65,7 +74,7 @@ def test_tokens_of_several_letters_and_a_leading_space_lead_to_the_same_place() 
         done = spans.finished(follower, -0.1)
         assert done is not None
         assert done.places[0] == (0, 0, 7)
-        assert done.logprob == pytest.approx(-2.1)
+        assert done.value == pytest.approx(-2.1)
     assert spans.finished(firsts[259], -0.1) is None, "the middle of a number"
 
 
