@@ -70,7 +70,7 @@ class StoredGeneration:
     def read(self) -> Iterator[Whole]:
         """Every document by id, with the chunks that its index holds."""
         for item in self._store.summaries():
-            document, stored = self._store.get(item.id), self._store.chunks(item.id)
+            document, stored = self._store.whole(item.id), self._store.chunks(item.id)
             if document is None or document.text_sha256 != item.text_sha256:
                 raise self._damaged(item.id, "its stored text does not match its hash")
             held: dict[str, IndexedChunk] = {}

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from ingest.backup import Backup, write
+from ingest.copying import fill, opened
 from ingest.rebuilding import rebuild
 from ingest.target import Target
 from rag.catalog import Catalog
@@ -67,6 +69,26 @@ def test_places_outlive_a_rebuild_and_go_with_their_document(domain: Path) -> No
     store.delete(["pump.pdf"])
     assert store.layout("pump.pdf") == ()
     store.close()
+
+
+def test_places_are_in_a_backup_and_come_back(domain: Path, tmp_path: Path) -> None:
+    file = tmp_path / "plant.tar"
+    with opened(Catalog(domain).live("plant"), open_edge) as source:
+        write(source, file)
+    elsewhere = Catalog(tmp_path / "elsewhere")
+    with closing(Backup(file)) as backup:
+        target = Target(
+            "plant", catalog=elsewhere, embedder=None, open_index=open_edge, backend="edge", create=True,
+            fields=None, like=backup.manifest,
+        )  # fmt: skip
+        with closing(target):
+            fill(target, backup, purpose=f"restore/{backup.digest}")
+    old, new = (
+        DocumentStore(catalog.live("plant").documents_path, writable=False) for catalog in (Catalog(domain), elsewhere)
+    )
+    assert new.layout("pump.pdf") == old.layout("pump.pdf") != ()
+    old.close()
+    new.close()
 
 
 def test_what_is_in_force_answers_unless_a_year_or_a_filter_asks_for_what_was(tmp_path: Path) -> None:
