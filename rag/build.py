@@ -219,11 +219,7 @@ def open_model(settings: Settings) -> LanguageModel:
     adapters = lora_files.resolve(
         settings.model.adapter, settings.model.adapters, model=file.path, model_sha256=file.sha256, cache=cache
     )
-    inside = {
-        sha256: written
-        for sha256, lora in adapters.files.items()
-        if (written := merged(weights, file.path, cache / "weights", lora, sha256, tell=_tell))
-    }
+    inside = merged(weights, file.path, cache / "weights", adapters.files, tell=_tell)
     loaded = lora_files.fingerprint(adapters)
     parts = ("llama/3", file.sha256, weights.format, file.template, version("llama-cpp-python"), *loaded)
     return LlamaModel(

@@ -6,13 +6,13 @@ only fall, so whatever is worth less than the best answer by `HOPELESS` can be l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from rag.engine.llama import Llama, Logits, Row, log_softmax
+from rag.engine.llama import Llama, log_softmax
 from rag.engine.spans import Found, Hypothesis, Spans
-from rag.engine.wire import Frame
+from rag.engine.tasks import Task, Tell, prompt_rows
 
 BEAM = 6
 """Hypotheses of an extraction that are evaluated side by side: one call reads the weights once for all of them."""
@@ -33,16 +33,15 @@ def extract(
     spans: Spans,
     *,
     max_tokens: int,
-    tell: Callable[[Frame], None],
-) -> Generator[Sequence[Row], Logits, None]:
+    tell: Tell,
+) -> Task:
     """The likeliest answers that `spans` allows after the prompt, best first: an `extracted` frame.
 
     At most `max_tokens` tokens an answer. The prompt is in the first sequence; each hypothesis has one of the others,
     which hold the prompt's keys and values without a copy.
     """
     prompt, *others = sequences
-    lead = len(rest) - 1
-    logits = yield [(token, position + i, prompt, i == lead) for i, token in enumerate(rest)]
+    logits = yield prompt_rows(rest, position, prompt)
     beam = _best(spans.first(log_softmax(logits)[0]))
     position += len(rest)
     found: dict[tuple[tuple[int, int, int], ...], Found] = {}

@@ -9,7 +9,7 @@ FORMAT`. Knows no profile and no settings.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,35 +23,42 @@ if TYPE_CHECKING:
 MAX_MERGED_BYTES = 1 << 30
 """Weights larger than this keep their adapter beside them: float32 takes eight times a file of four bits."""
 
-KEPT = 4
-"""Merged files that are kept for one model, those used last: each is as large as the model."""
+KEPT = 3
+"""Merged files that are kept beside those in use, the latest: each is as large as the model."""
 
 
 def merged(
-    choice: Choice, source: Path, folder: Path, adapter: Path, sha256: str, *, tell: Callable[[str], None] | None = None
-) -> Path | None:
-    """The weights with an adapter in them, made where they are not there yet; None where it stays beside them.
+    choice: Choice,
+    source: Path,
+    folder: Path,
+    adapters: Mapping[str, Path],
+    *,
+    tell: Callable[[str], None] | None = None,
+) -> dict[str, Path]:
+    """The weights with each adapter in them, by its sha256, made where they are not there yet.
 
-    choice: the format of this machine; as shipped, nothing is written; source: the file that was chosen for;
-    sha256: of the adapter; `tell` is called before work that takes longer than a second.
+    Empty where adapters stay beside: as shipped, and above `MAX_MERGED_BYTES`.
+    choice: the format of this machine; source: the file that was chosen for; adapters: files by their sha256;
+    `tell` is called before work that takes longer than a second.
     Raises ModelUnavailable when it fails, StorageFull when it does not fit the disk.
     """
     if choice.format == "as-shipped" or source.stat().st_size > MAX_MERGED_BYTES:
-        return None
+        return {}
     cache = folder / choice.source_sha256[:16]
-    path = cache / f"{choice.format}+{sha256[:16]}.gguf"
-    try:
-        if not path.is_file():
-            if tell is not None:
-                tell(f"writing the adapter {adapter.name} into the weights; once, some seconds")
-            run_child("rag.engine.merging", str(source), str(adapter), str(path), choice.format)
-        path.touch()
-        known = sorted(cache.glob("*+*.gguf"), key=lambda file: -file.stat().st_mtime)
-        for old in known[KEPT:]:
-            old.unlink(missing_ok=True)  # a process that has it loaded keeps it
-    except OSError as error:
-        raise storage_error(error, path) from error
-    return path
+    paths = {sha256: cache / f"{choice.format}+{sha256[:16]}.gguf" for sha256 in adapters}
+    missing = [sha256 for sha256, path in paths.items() if not path.is_file()]
+    for sha256 in missing:
+        if tell is not None:
+            tell(f"writing the adapter {adapters[sha256].name} into the weights; once, some seconds")
+        run_child("rag.engine.merging", str(source), str(adapters[sha256]), str(paths[sha256]), choice.format)
+    if missing:
+        others = set(cache.glob("*+*.gguf")) - set(paths.values())
+        try:
+            for old in sorted(others, key=lambda file: file.stat().st_mtime)[:-KEPT]:
+                old.unlink(missing_ok=True)  # a process that has it loaded keeps it
+        except OSError as error:
+            raise storage_error(error, cache) from error
+    return paths
 
 
 # --- the child's side ---

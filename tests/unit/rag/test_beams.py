@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rag import extraction
 from rag.engine import beams
 from rag.engine.llama import Llama, Logits, log_softmax
 from rag.engine.spans import Found, Hypothesis, Spans
@@ -110,3 +111,7 @@ def test_nothing_is_followed_that_is_beaten(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_texts_without_words_have_no_answer() -> None:
     assert found(["— …"]) == []
+
+
+def test_rivals_are_looked_for_as_far_down_as_the_margin_counts_them() -> None:
+    assert beams.BEATEN == extraction.RIVAL, "the core may not import the engine, nor the engine's process the core"
