@@ -70,7 +70,7 @@ class EmbedderSettings(Section):
         description="the packaged default, a folder, or a hub repository of a sentence-transformers model",
     )
     backend: Literal["auto", "openvino", "torch"] = Field("auto", description="auto: openvino where it is installed")
-    batch_tokens: int = Field(4096, ge=256, description="padded tokens of one batch")
+    batch_tokens: int = Field(512, ge=256, description="padded tokens of one batch: what the cores' caches hold")
     threads: int = Field(0, ge=0, description="0: one for each core")
     remembered_texts: int = Field(
         20_000, ge=0, description="sentences of passages whose vectors are kept in memory, 1.6 KB each for the default"

