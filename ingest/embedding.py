@@ -1,7 +1,8 @@
 """Documents to chunks with vectors: like lengths together, and no text twice that the store embedded already.
 
 A chunk's vector is taken over where the stored version of its document, or another document of the same content, has a
-chunk whose embedded text is the same to the letter. Knows no corpus and no generation.
+chunk whose embedded text is the same to the letter. There is no other cache (docs/decisions.md): a vector is kept no
+longer than its document, and no domain gains by what another one holds. Knows no corpus and no generation.
 """
 
 from __future__ import annotations

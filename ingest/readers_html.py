@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 from bs4 import BeautifulSoup, Tag
@@ -101,8 +102,20 @@ def _write_tag(tag: Tag, parts: list[str], depth: int) -> None:
 
 def _table(table: Tag) -> str:
     lines = [f"{table.caption.get_text(' ', strip=True)}\n"] if table.caption else []
-    for row in table.find_all("tr"):
-        cells = [re.sub(r"\s+", " ", cell.get_text(" ", strip=True)) for cell in row.find_all(["th", "td"])]
+    for row in _outermost(table, {"tr"}):
+        cells = [re.sub(r"\s+", " ", cell.get_text(" ", strip=True)) for cell in _outermost(row, {"th", "td"})]
         if any(cells):
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _outermost(node: Tag, names: set[str]) -> Iterator[Tag]:
+    """Descendants of these names that lie in no other of them, in order: broken markup nests rows and cells."""
+    waiting = list(reversed(list(node.children)))
+    while waiting:
+        child = waiting.pop()
+        if isinstance(child, Tag):
+            if child.name in names:
+                yield child
+            else:
+                waiting += reversed(list(child.children))

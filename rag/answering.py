@@ -13,6 +13,7 @@ from typing import Literal
 
 from rag import choosing, context, extraction, grounding, reading, scoping, tables
 from rag.errors import InvalidQuestion
+from rag.lexical import unmarked
 from rag.prompt import answer_messages, heading_line
 from rag.protocols import Embedder, LanguageModel
 from rag.stages import StageClock
@@ -199,7 +200,7 @@ class Answerer:
         sentence = at.passage.text[at.start : at.end]
         if at.row is not None:
             verdict = _row(brief, at, best.start + moved)
-        elif (said := tables.said(at.passage.text, at.start, at.end)) != sentence:
+        elif (said := _said(at.passage.text, at.start, at.end)) != sentence:
             verdict = grounding.row(said, at.passage, (at.start, at.end), (best.start + moved, best.end + moved))
         return Outcome(
             verdict,
@@ -256,6 +257,12 @@ class Answerer:
             timeout_seconds=self._limits.timeout_seconds,
             domain=domain,
         )
+
+
+def _said(text: str, start: int, end: int) -> str:
+    """A sentence as an answer: without what makes it a row of a table or an item of a list."""
+    row = tables.said(text, start, end)
+    return row if row != text[start:end] else unmarked(text, start, end)
 
 
 def _row(brief: Brief, at: reading.Sentence, marked: int) -> grounding.Verdict:

@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from rag.adapters.model_files import ModelEntry, ModelFile, Verification
     from rag.adapters.qdrant_index import QdrantIndex
 
+CORES_A_TURN = 4
+"""Cores for each answer that is worked on at the same time: two at once on two cores are slower than one by one. A
+guess for machines with more than four, where nothing was measured."""
+
 
 def silence_telemetry() -> None:
     """Tell every dependency, before it is imported, to report nothing and to dial nothing."""
@@ -303,6 +307,7 @@ def build_pipeline(settings: Settings) -> Pipeline:
         open_index=lambda generation: open_index(settings, generation, create=False),
         reranker=reranker,
         remembered_texts=settings.embedder.remembered_texts,
+        turns=max(1, len(os.sched_getaffinity(0)) // CORES_A_TURN),
         limits=Limits(
             passages=settings.retrieval.passages,
             mode=RetrievalMode(settings.retrieval.mode),

@@ -8,9 +8,12 @@ an identifier or an acronym is found by its letters, not by its meaning. Measure
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+
+from rag.types import Passage
 
 Scores = npt.NDArray[np.float64]
 
@@ -49,3 +52,9 @@ def _by_best(scores: Scores) -> Scores:
     clipped = np.maximum(scores, 0.0)
     best = clipped.max(initial=0.0)
     return clipped / best if best > 0 else clipped
+
+
+def leading(first: Sequence[Passage], found: Sequence[Passage]) -> list[Passage]:
+    """Passages of both rankings, those of the first in front, each once."""
+    known = {(passage.document_id, passage.start): passage for passage in (*first, *found)}
+    return list(known.values())

@@ -135,7 +135,7 @@ def span(passage: Passage, sentence: tuple[int, int], chosen: tuple[int, int]) -
 
 
 def row(said: str, passage: Passage, line: tuple[int, int], chosen: tuple[int, int] | None) -> Verdict:
-    """What a table's row says as the answer, cited with the row, the cell that answers marked in it.
+    """What a table's row or a list's item says as the answer, cited with it, the words that answer marked in it.
 
     line, chosen: start and end in the passage's text
     """

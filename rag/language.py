@@ -51,3 +51,10 @@ def detect(text: str) -> str:
     if scores[best] == 0:
         return "und"
     return best
+
+
+def said_of(reason: str, language: str) -> str:
+    """Why there is no answer, with the question's language where the default models do not read it."""
+    if language in ("en", "und"):
+        return reason
+    return f"{reason}; the question seems to be in {NAMES[language]}, the default models read English"

@@ -21,6 +21,8 @@ item or heading. A single line break inside a paragraph is none: PDF text is wra
 
 NUMBERED = re.compile(r"\s*(\d{1,9})[.)]\s")
 """An item of a numbered list, or a number that a broken line happens to begin with."""
+NUMBERED_LINE = re.compile(r"^[ \t]*(\d{1,9})[.)]\s", re.MULTILINE)
+_BULLET = re.compile(r"^[-*+•]\s+")
 _MARKER = re.compile(r"\s*\d{1,3}\.")
 
 ABBREVIATION = re.compile(
@@ -91,6 +93,16 @@ def sentences(text: str) -> Iterator[tuple[int, int]]:
         yield from _trimmed(text, start, match.start())
         start = match.end()
     yield from _trimmed(text, start, len(text))
+
+
+def unmarked(text: str, start: int, end: int) -> str:
+    """A sentence without the bullet or number of the list that it is an item of: a number only beside its neighbour."""
+    sentence = text[start:end]
+    if item := NUMBERED.match(sentence):
+        number = int(item[1])
+        listed = {int(found[1]) for found in NUMBERED_LINE.finditer(text)}
+        return sentence[item.end() :] if {number - 1, number + 1} & listed else sentence
+    return _BULLET.sub("", sentence)
 
 
 def _inside(text: str, start: int, end: int) -> bool:

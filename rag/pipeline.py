@@ -16,7 +16,8 @@ from rag.catalog import Catalog, Generation
 from rag.documents import DocumentSummary
 from rag.errors import InvalidQuestion, RagError
 from rag.followup import standalone
-from rag.language import NAMES, detect
+from rag.fusion import leading
+from rag.language import detect, said_of
 from rag.open_domains import OpenDomain, OpenDomains
 from rag.prompt import fingerprint, heading_line
 from rag.protocols import Embedder, Index, LanguageModel, Reranker, Vectors
@@ -69,10 +70,12 @@ class Pipeline:
         limits: Limits,
         reranker: Reranker | None = None,
         remembered_texts: int = 0,
+        turns: int = 1,
     ) -> None:
         """The pipeline owns embedder and model: `close` closes them.
 
         remembered_texts: sentences and questions whose vectors are kept for the next time
+        turns: answers whose passages are read and weighed at the same time
         """
         self._catalog = catalog
         self._embedder = embedder
@@ -81,7 +84,7 @@ class Pipeline:
         self._reading = RememberingEmbedder(embedder, most=remembered_texts)
         self._answerer = Answerer(self._reading, model, limits)
         self._domains = OpenDomains(catalog, embedder, open_index)
-        self._turn = threading.Lock()
+        self._turn = threading.BoundedSemaphore(turns)
         """To read passages and to weigh what they say: both take every core, and two at once only hold each other up
         (2.1 answers a second in place of 2.4 on two cores). Never held while a caller is told something."""
 
@@ -161,7 +164,7 @@ class Pipeline:
         text = outcome.verdict.text if citations else ""
         language = detect(question.text)
         why = (outcome.verdict.reason or UNVERIFIED) if enough else UNSURE
-        reason = "" if text else _reason(why, language)
+        reason = "" if text else said_of(why, language)
         clock.lap("check")
         for citation in citations:
             yield CitationEvent(citation=citation)
@@ -323,7 +326,7 @@ class Pipeline:
         if not found and chosen != question.filter.documents:
             found = search(question.filter.documents, wanted)
         if numbered:
-            found = _first(search(numbered, NUMBERED_PASSAGES), found)
+            found = leading(search(numbered, NUMBERED_PASSAGES), found)
         found = [passage for passage in found if passage.document_id not in old][:candidates]
         clock.lap("search")
         if self._reranker is not None and found:
@@ -388,18 +391,6 @@ def reranked(question: str, found: list[Passage], reranker: Reranker) -> list[Pa
     scores = reranker.scores(question, [f"{heading_line(passage)}\n{passage.text}" for passage in found])
     order = sorted(range(len(scores)), key=lambda i: -scores[i])
     return [found[i] for i in order] + found[len(scores) :]
-
-
-def _first(leading: Sequence[Passage], found: Sequence[Passage]) -> list[Passage]:
-    """Passages of both rankings, the leading ones first, each once."""
-    known = {(passage.document_id, passage.start): passage for passage in (*leading, *found)}
-    return list(known.values())
-
-
-def _reason(reason: str, language: str) -> str:
-    if language in ("en", "und"):
-        return reason
-    return f"{reason}; the question seems to be in {NAMES[language]}, the default models read English"
 
 
 def _count(piece: Piece | None, field: str) -> int:

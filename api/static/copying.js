@@ -1,6 +1,7 @@
 // An answer to take along: as Markdown with its citations, and as the curl command that asks for it again.
 
 import { key } from "/page/api.js";
+import { pagesOf } from "/page/text.js";
 
 // What Markdown would read as more than words; a document's text is quoted, not obeyed.
 const escaped = (text) => text.replace(/[\\`*_[\]<>#|!~&]/g, "\\$&").replace(/\s*\n\s*/g, " ");
@@ -9,7 +10,8 @@ export function markdown(question, answer) {
   const lines = [`**${escaped(question)}**`, "", escaped(answer.text)];
   if (answer.reason) lines.push("", `(${escaped(answer.reason)})`);
   answer.citations.forEach((citation, at) => {
-    const place = `${escaped(citation.document_id)}, characters ${citation.char_start}–${citation.char_end}`;
+    const characters = `characters ${citation.char_start}–${citation.char_end}`;
+    const place = [escaped(citation.document_id), pagesOf(citation.boxes), characters].filter(Boolean).join(", ");
     lines.push("", `${at + 1}. ${escaped(citation.title)} (${place})`, `   > ${escaped(citation.quote)}`);
   });
   return lines.join("\n") + "\n";

@@ -60,7 +60,8 @@ export class DocumentPanel {
     this.panel.querySelector(".foot").hidden = this.places.length < 2;
     by("document-over").textContent = this.places.length > 1 ? `${at + 1} of ${this.places.length}` : "In the document";
     by("document-title").textContent = place.title;
-    by("document-id").textContent = `${place.document_id} · characters ${place.start}–${place.end}`;
+    const characters = `characters ${place.start}–${place.end}`;
+    by("document-id").textContent = [place.document_id, place.pages, characters].filter(Boolean).join(" · ");
     by("document-notice").textContent = "";
     by("document-text").replaceChildren(el("p", { class: "progress" }, "Loading"));
     const asked = (this.asked += 1);

@@ -42,6 +42,14 @@ export function quoted(quote, start, focus) {
   return [quote.slice(0, from), el("strong", {}, quote.slice(from, to)), quote.slice(to)];
 }
 
+// Where boxes on a document's pages lie, in words; nothing for a document without pages.
+export function pagesOf(boxes = []) {
+  const pages = boxes.map(({ page }) => page);
+  if (!pages.length) return "";
+  const [first, last] = [Math.min(...pages), Math.max(...pages)];
+  return first === last ? `page ${first}` : `pages ${first}–${last}`;
+}
+
 export const plural = (count, one, many = `${one}s`) => `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
 
 export const percent = (share) => `${Math.round(share * 100)}%`;

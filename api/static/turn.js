@@ -1,7 +1,7 @@
 // One question and what comes of it, as it comes: passages found, provisional words, the checked answer, or a refusal.
 
 import { copy, curl, markdown } from "/page/copying.js";
-import { el, milliseconds, percent, plural, quoted, say, slice } from "/page/text.js";
+import { el, milliseconds, pagesOf, percent, plural, quoted, say, slice } from "/page/text.js";
 
 const BASIS = {
   model: "In the model’s own words; every claim was checked against the words cited.",
@@ -20,6 +20,7 @@ const placeOf = (found) => ({
   quote: found.quote ?? found.text,
   text_sha256: found.text_sha256,
   focus: found.focus ?? null,
+  pages: pagesOf(found.boxes),
 });
 
 export class Turn {
@@ -144,7 +145,7 @@ export class Turn {
           el(
             "span",
             {},
-            el("cite", {}, citation.title),
+            el("cite", {}, [citation.title, places[at].pages].filter(Boolean).join(", ")),
             el("q", {}, ...quoted(citation.quote, citation.char_start, citation.focus)),
           ),
         ),

@@ -17,8 +17,10 @@ MINUTES = {
     "peers": 10.0,
     "load": 26.0,
     "same_text": 25.0,
+    "cancel": 3.0,
     "hangups": 5.0,
     "chaos": 12.0,
+    "ingestion": 5.0,
     "transcripts": 1.0,
     "soak": 21.5,
 }
@@ -29,8 +31,10 @@ QUICK = {
     "peers": ("--questions", "3"),
     "load": ("--seconds", "10", "--clients", "1,4"),
     "same_text": ("--tries", "9"),
+    "cancel": ("--tries", "2"),
     "hangups": ("--callers", "40"),
     "chaos": ("--kills", "1"),
+    "ingestion": ("--documents", "50", "--seconds", "5"),
     "soak": ("--minutes", "0.5"),
 }
 """What shows that everything works, in a few minutes, and measures nothing worth telling."""

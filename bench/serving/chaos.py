@@ -163,7 +163,7 @@ def _answer(server: Server, workload: Workload) -> str:
 
 def _verify(workload: Workload) -> int:
     """1 where `understudy ingest verify` finds nothing wrong."""
-    command = [*UNDERSTUDY, "ingest", "verify", workload.domain]
+    command = [*UNDERSTUDY, "ingest", "verify", "--domain", workload.domain]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         print(done.stdout + done.stderr, file=sys.stderr, flush=True)

@@ -133,13 +133,18 @@ async def ask(client: httpx.AsyncClient, send: Send, question: str, *, patience:
 
 
 async def closed_loop(
-    senders: Sequence[Send], questions: Sequence[str], *, seconds: float, warm: float = 0.0
+    senders: Sequence[Send],
+    questions: Sequence[str],
+    *,
+    seconds: float,
+    warm: float = 0.0,
+    over: Callable[[], bool] = lambda: False,
 ) -> tuple[list[Asked], float]:
     """A client for each sender, each asking its next question when the last is answered; what became of them.
 
     Questions are dealt out one after the other; once all were asked, with another question mark, so that no cache
     answers one. `warm`: seconds at the start whose answers are left out. Returns the answers that began after it and
-    before the end, and the time between.
+    before the end, and the time between. `over`: ends it earlier.
     """
     supply = iter(range(10**9))
     start = time.perf_counter() + warm
@@ -148,7 +153,7 @@ async def closed_loop(
 
     async def one(send: Send) -> None:
         async with caller() as client:
-            while (left := end - time.perf_counter()) > 0:
+            while (left := end - time.perf_counter()) > 0 and not over():
                 turn, place = divmod(next(supply), len(questions))
                 question = questions[place] + "?" * turn
                 asked = await ask(client, send, question, patience=left + 30)
@@ -156,4 +161,4 @@ async def closed_loop(
                     done.append(asked)
 
     await asyncio.gather(*(one(send) for send in senders))
-    return done, seconds
+    return done, min(seconds, time.perf_counter() - start) if over() else seconds

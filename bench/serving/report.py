@@ -78,6 +78,10 @@ def _peers(parts: Parts) -> str:
     return table(parts["llama-index"]["rows"])
 
 
+def _rows(parts: Parts) -> str:
+    return table(parts["cancel"]["rows"])
+
+
 def _load(parts: Parts) -> str:
     rows = [line(name, part) for name, part in parts.items()]
     ratios = [
@@ -112,7 +116,7 @@ def _same_text(parts: Parts) -> str:
 
 
 def _flat(parts: Parts) -> str:
-    hidden = ("memory", "whole", "points", "held")
+    hidden = ("memory", "whole", "points", "held", "before", "during")
     return table([{k: v for k, v in part.items() if k not in hidden} for part in parts.values()])
 
 
@@ -146,8 +150,10 @@ SECTIONS: dict[str, tuple[str, Callable[[Parts], str]]] = {
     "engine": ("The engine beside a bare llama_decode loop", _engine),
     "same_text": ("The same text alone and under load", _same_text),
     "soak": ("Twice the saturation", _flat),
+    "cancel": ("A request whose caller is gone", _rows),
     "hangups": ("Callers who hang up", _flat),
     "chaos": ("kill -9", _chaos),
+    "ingestion": ("Documents that come in while clients ask", _flat),
     "transcripts": ("The same question by four doors", _transcripts),
 }
 PICTURES = {"load": ("latency", "rate"), "soak": ("memory",), "engine": ("engine",)}

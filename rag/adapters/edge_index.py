@@ -8,6 +8,7 @@ from some ten thousand points on.
 from __future__ import annotations
 
 import errno
+import json
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,9 +28,19 @@ from rag.types import Condition, FieldType, Filter, Passage, RetrievalMode
 OPTIMIZE_FROM = 20_000
 """Points. Below, brute force answers in about a millisecond; building the graph for 10,000 takes two seconds."""
 
+QUANTISE_FROM = 200_000
+"""Points. From here on graph and search run over vectors of one byte a dimension, held in memory; the original ones
+stay on the disk, as far as memory is needed for other things, and rank what was found anew."""
+
+OVERSAMPLING = 2.0
+"""Candidates of a search over such vectors that are ranked anew, for each that is wanted."""
+
 RESERVE_BYTES = 64 << 20
 """Below so much free space nothing is written: the engine writes into mapped files, and a page for which the disk has
 no room ends the process (SIGBUS) instead of raising an error. Reading needs none."""
+
+_RESCORED = edge.SearchParams(quantization=edge.QuantizationSearchParams(rescore=True, oversampling=OVERSAMPLING))
+"""Of no effect where nothing is quantised."""
 
 FIELD_INDEX = {
     FieldType.KEYWORD: edge.PayloadSchemaType.Keyword,
@@ -59,12 +70,13 @@ class EdgeIndex:
         self._lock = threading.Lock()
         self._shard: edge.EdgeShard | None = None
         self._fields = dict(fields)
+        self._dimensions = dimensions
         with self._errors():
             if create:
                 folder.mkdir(parents=True, exist_ok=True)
                 self._check_room()
             if (folder / "edge_config.json").exists() or any(folder.glob("segments/*")):
-                shard = edge.EdgeShard.load(str(folder), _config(dimensions))
+                shard = edge.EdgeShard.load(str(folder), _config(dimensions, quantised=_is_quantised(folder)))
             elif create:
                 shard = edge.EdgeShard.create(str(folder), _config(dimensions))
             else:
@@ -112,6 +124,8 @@ class EdgeIndex:
         with self._errors():
             if self.count() >= OPTIMIZE_FROM:
                 self._check_room(sum(path.stat().st_blocks * 512 for path in self._folder.rglob("*")))
+                if self.count() >= QUANTISE_FROM and not _is_quantised(self._folder):
+                    self._quantise()
                 self._open().optimize()
             self._open().flush()
 
@@ -136,7 +150,7 @@ class EdgeIndex:
             found_dense: list[edge.ScoredPoint] = []
             found_lexical: list[edge.ScoredPoint] = []
             if mode is not RetrievalMode.BM25:
-                found_dense = shard.query(edge.QueryRequest(limit=depth, query=dense, filter=chosen))
+                found_dense = shard.query(edge.QueryRequest(limit=depth, query=dense, filter=chosen, params=_RESCORED))
             if mode is not RetrievalMode.DENSE and lexical is not None:
                 vectors = [DENSE] if mode is RetrievalMode.HYBRID else False
                 request = edge.QueryRequest(limit=depth, query=lexical, filter=chosen, with_vector=vectors)
@@ -184,7 +198,7 @@ class EdgeIndex:
                 limit=limit,
                 query=cast("edge.Fusion", edge.Fusion.Rrf(k=60)),  # a variant of it, though not typed so
                 prefetches=[
-                    edge.Prefetch(limit=DEPTH, query=dense, filter=chosen),
+                    edge.Prefetch(limit=DEPTH, query=dense, filter=chosen, params=_RESCORED),
                     edge.Prefetch(limit=DEPTH, query=lexical, filter=chosen),
                 ],
             )
@@ -205,6 +219,13 @@ class EdgeIndex:
         ]
         passages.sort(key=lambda p: (-p.score, p.document_id, p.start))
         return passages[:limit]
+
+    def _quantise(self) -> None:
+        """Have what is built from now on built over quantised vectors: said to the engine when it opens a shard."""
+        with self._lock:
+            self._open().close()
+            self._shard = None
+            self._shard = edge.EdgeShard.load(str(self._folder), _config(self._dimensions, quantised=True))
 
     def _index_fields(self) -> None:
         with self._errors():
@@ -258,11 +279,22 @@ class EdgeIndex:
         return StorageFull(f"no space left for {self._folder}: free some, or set UNDERSTUDY_DATA__DIRECTORY elsewhere")
 
 
-def _config(dimensions: int) -> edge.EdgeConfig:
+def _config(dimensions: int, *, quantised: bool = False) -> edge.EdgeConfig:
+    """A shard's configuration. An existing shard takes it over: it must say again what the shard was told before."""
+    small = edge.ScalarQuantizationConfig(type=edge.ScalarType.Int8, memory=edge.Memory.Pinned) if quantised else None
+    dense = edge.EdgeVectorParams(size=dimensions, distance=edge.Distance.Dot, quantization_config=small)
     return edge.EdgeConfig(
-        vectors={DENSE: edge.EdgeVectorParams(size=dimensions, distance=edge.Distance.Dot)},
-        sparse_vectors={SPARSE: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)},
+        vectors={DENSE: dense}, sparse_vectors={SPARSE: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)}
     )
+
+
+def _is_quantised(folder: Path) -> bool:
+    """Whether a shard was told to quantise."""
+    try:
+        told = json.loads((folder / "edge_config.json").read_text("utf-8"))
+        return bool(told["vectors"][DENSE].get("quantization_config"))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False  # whatever else is wrong with it, the engine says when it opens the shard
 
 
 def _sparse(weights: tuple[list[int], list[float]]) -> edge.SparseVector:

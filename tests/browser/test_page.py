@@ -57,6 +57,9 @@ def test_a_citation_lights_up_its_exact_words_beyond_sixteen_bits(page: Page, sc
     expect(mark).to_have_text(LAST)
     expect(mark).to_be_in_viewport()
     expect(panel.get_by_role("button", name="Next")).to_be_disabled()
+    expect(panel.locator("#document-id")).to_contain_text("a b/50%#1.md · pages 3–4 · characters")
+    expect(page.locator(".sources cite").nth(0)).not_to_contain_text("page")
+    expect(page.locator(".sources cite").nth(1)).to_contain_text(", pages 3–4")
     page.keyboard.press("Escape")
     expect(panel).to_be_hidden()
     expect(page.get_by_role("button", name="Citation 1")).to_be_focused()
@@ -135,6 +138,7 @@ def test_an_answer_is_copied_as_markdown_and_as_curl(page: Page, url: str) -> No
     assert "\\<b\\>two\\</b\\> people" in copied
     start = TEXT.index(WORDS)
     assert f"(a b/50%\\#1.md, characters {start}–{start + len(WORDS)})" in copied
+    assert ".md, pages 3–4, characters" in copied
     assert "<script>" not in copied
     page.get_by_role("button", name="Copy as curl").click()
     page.wait_for_function("navigator.clipboard.readText().then(text => text.startsWith('curl'))")

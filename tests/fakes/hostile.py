@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from rag.page_boxes import Box
 from rag.types import Citation, CitationEvent, Document, DoneEvent, Event, Question, RetrievalEvent, VerdictEvent
 from tests.fakes.pipeline import FakePipeline, answer, document, passage
 
@@ -28,7 +29,8 @@ class HostilePipeline(FakePipeline):
             return
         start = TEXT.index("closed")
         first = cited(self.document_7, WORDS, focus=(start, start + len("closed")))
-        second = cited(self.document_7, LAST, focus=None)
+        on_pages = tuple(Box(page=page, left=72, top=700, right=300, bottom=712) for page in (3, 4))
+        second = cited(self.document_7, LAST, focus=None).model_copy(update={"boxes": on_pages})
         yield RetrievalEvent(standalone_question=question.text, passages=(passage(),))
         yield CitationEvent(citation=first)
         yield CitationEvent(citation=second)

@@ -101,6 +101,12 @@ def test_a_closed_loop_counts_what_began_in_time(url: str) -> None:
     assert figures["answers_per_second"] > 2
 
 
+def test_a_closed_loop_ends_when_told(url: str) -> None:
+    told = iter([False] * 4)
+    done, seconds = asyncio.run(closed_loop([ours(url, "plant")], ["a"], seconds=60, over=lambda: next(told, True)))
+    assert (len(done), seconds < 30) == (4, True)
+
+
 def test_a_part_is_measured_once_as_long_as_its_settings_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(results, "FOLDER", tmp_path)
     measured: list[int] = []

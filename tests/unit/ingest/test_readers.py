@@ -120,3 +120,22 @@ def test_a_message_with_a_broken_address_is_read(tmp_path: Path) -> None:
     (tmp_path / "a.eml").write_bytes(b'From: Ann Brg <\nTo: Ben <"\n\nValve T-1042 opens.\n')
     found = reader_for(tmp_path / "a.eml").read(tmp_path / "a.eml")
     assert found.text == 'From: Ann Brg <\nTo: Ben <"\n\nValve T-1042 opens.\n'
+
+
+def test_a_message_that_lies_of_its_charset_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a.eml").write_bytes(b"From: Ann\nContent-Type: text/plain; charset=ut\x00f8\n\nValve T-1042 opens.\n")
+    assert "Valve T-1042 opens." in reader_for(tmp_path / "a.eml").read(tmp_path / "a.eml").text
+
+
+def test_a_message_with_an_endless_header_is_refused(tmp_path: Path) -> None:
+    header = b"Content-Type: text/plain" + b";\n a=b" * 40_000
+    (tmp_path / "a.eml").write_bytes(b"From: Ann\n" + header + b"\n\nValve T-1042 opens.\n")
+    assert "one of its headers has over 16 KB" in refusal(tmp_path / "a.eml")
+
+
+def test_a_cell_within_a_cell_is_said_once(tmp_path: Path) -> None:
+    cells = "".join(f"<td>cell {number}<div>" for number in range(300))
+    (tmp_path / "a.html").write_text(f"<table><tr>{cells}</tr></table><p>Valve T-1042 opens.</p>", "utf-8")
+    found = reader_for(tmp_path / "a.html").read(tmp_path / "a.html").text
+    assert found.count("cell 299") == 1
+    assert "Valve T-1042 opens." in found

@@ -1,9 +1,10 @@
 """Words and sentences with their offsets."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.lexical import content_words, normal, sentences, words
+from rag.lexical import content_words, normal, sentences, unmarked, words
 
 
 def test_identifiers_numbers_and_contractions_are_one_word_each() -> None:
@@ -81,3 +82,17 @@ def test_sentences_are_in_order_trimmed_and_lose_only_white_space(text: str) -> 
     assert all(text[a:b] == text[a:b].strip() for a, b in spans)
     kept = "".join("".join(text[a:b].split()) for a, b in spans)
     assert kept == "".join(text.split())
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("1. Open the valve.\n2. Close it.", ["Open the valve.", "Close it."]),
+        ("- Open the valve.\n* Close it.\n• Wait.", ["Open the valve.", "Close it.", "Wait."]),
+        ("1. FC Union won the cup.", ["1. FC Union won the cup."]),
+        ("It rose to\n3.5 bar - too much.", ["It rose to\n3.5 bar - too much."]),
+        ("-40 °C is the limit.", ["-40 °C is the limit."]),
+    ],
+)
+def test_an_item_of_a_list_is_said_without_its_marker(text: str, said: list[str]) -> None:
+    assert [unmarked(text, start, end) for start, end in sentences(text)] == said

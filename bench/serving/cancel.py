@@ -1,0 +1,119 @@
+"""How soon does the engine stop for a caller who is gone: during a long prompt, and while it writes?
+
+In this process over the supervised engine: a request is cancelled after a random time; what is measured is the time
+from then until its caller is free, and until the engine works on nothing.
+
+    python -m bench.serving.cancel --suites DIR [--tries N] [--fresh]
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from bench.serving.questions import Workload, arguments, prepare
+from bench.serving.results import Results, Row, percentile, show
+from rag.errors import RagError
+from rag.settings import load
+from rag.types import Message, Prompt
+
+if TYPE_CHECKING:
+    from rag.protocols import LanguageModel
+
+MUST, AIM = 0.3, 0.1
+"""Seconds, of every try."""
+
+PROMPT_CHARACTERS = 4800
+"""Some 1,300 tokens: two seconds of reading."""
+
+KINDS = {"during the prompt": 0.8, "while it writes": 0.0}
+"""Greatest share of the prompt's time after which a try is cancelled; 0: once the first words are there."""
+
+
+def main() -> int:
+    """Measure what is not measured, print the table; exit status 1 where the must is missed."""
+    options = arguments(__doc__, ("--tries", {"type": int, "default": 50}), ("--fresh", {"action": "store_true"}))
+    workload = prepare(options.suites)
+    results = Results("cancel", fresh=options.fresh)
+    found = results.once("cancel", {"tries": options.tries}, lambda: {"rows": measure(workload, options.tries)})
+    show(f"Seconds from a cancellation (must {MUST}, aim {AIM})", found["rows"])
+    return 0 if all(max(row["caller max"], row["engine max"]) <= MUST for row in found["rows"]) else 1
+
+
+def measure(workload: Workload, tries: int) -> list[Row]:
+    """A row for each point at which a caller goes."""
+    from rag.build import open_model
+
+    model = open_model(load())
+    text = workload.corpus.read_text("utf-8")
+    try:
+        prompts = [_prompt(text, number) for number in range(tries + 1)]
+        reading = _first_words(model, prompts[-1])
+        rows = []
+        for kind, share in KINDS.items():
+            chance = random.Random(kind)
+            waits = [chance.uniform(0.02, share) * reading if share else 0.0 for _ in range(tries)]
+            tried = [_cancelled(model, prompt, wait) for prompt, wait in zip(prompts, waits, strict=False)]
+            caller, engine = [one for one, _ in tried], [other for _, other in tried]
+            rows.append(
+                {
+                    "cancelled": kind,
+                    "tries": tries,
+                    "caller p50": percentile(caller, 0.5),
+                    "caller p95": percentile(caller, 0.95),
+                    "caller max": round(max(caller), 4),
+                    "engine p50": percentile(engine, 0.5),
+                    "engine p95": percentile(engine, 0.95),
+                    "engine max": round(max(engine), 4),
+                }
+            )
+    finally:
+        model.close()
+    return rows
+
+
+def _prompt(text: str, number: int) -> Prompt:
+    """A text that no other try begins with, so that nothing of it is known already."""
+    at = number * PROMPT_CHARACTERS % max(1, len(text) - PROMPT_CHARACTERS)
+    told = f"Text {number}.\n{text[at : at + PROMPT_CHARACTERS]}\nTell it again."
+    return Prompt(messages=(Message(role="user", content=told),), max_tokens=200)
+
+
+def _first_words(model: LanguageModel, prompt: Prompt) -> float:
+    began = time.perf_counter()
+    for _ in model.generate(prompt):
+        break
+    return time.perf_counter() - began
+
+
+def _cancelled(model: LanguageModel, prompt: Prompt, after: float) -> tuple[float, float]:
+    """Seconds from the cancellation until the caller is free, and until the engine rests."""
+    gone = threading.Event()
+    at: list[float] = []
+
+    def go() -> None:
+        at.append(time.perf_counter())
+        gone.set()
+
+    timer = threading.Timer(after, go)
+    if after > 0:
+        timer.start()
+    try:
+        for _ in model.generate(prompt, cancelled=gone.is_set):
+            if not at and after <= 0:
+                go()
+    except RagError:
+        pass
+    free = time.perf_counter()
+    timer.cancel()
+    while (told := model.statistics()) is not None and told.running:
+        time.sleep(0.002)
+    began = at[0] if at else free
+    return free - began, time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    sys.exit(main())
