@@ -111,7 +111,9 @@ def _same_text(parts: Parts) -> str:
     rows = [{"": name, "tries": part["tries"], "the same": part["same"]} for name, part in parts.items()]
     different = [difference for part in parts.values() for difference in part["different"]]
     return (
-        table(rows) + "\n\n" + "\n".join(f"- {' · '.join(f'{k}: {_cell(v)}' for k, v in d.items())}" for d in different)
+        table(rows)
+        + "\n\n"
+        + "\n".join(f"- {' · '.join(f'{k}: {_cell(v)}' for k, v in d.items() if k != 'question')}" for d in different)
     )
 
 
@@ -137,10 +139,10 @@ def _chaos(parts: Parts) -> str:
 
 
 def _transcripts(parts: Parts) -> str:
+    """What was done by each door, and how it ended; what came back is the corpus's words, which stay out of here."""
     found = parts["transcripts"]
     return "\n".join(
-        f"### {name}\n{said['outcome']}\n\n```\n{said['program'].strip()}\n```\n\n```\n{said['output']}\n```\n"
-        for name, said in found.items()
+        f"### {name}\n{said['outcome']}\n\n```\n{said['program'].strip()}\n```\n" for name, said in found.items()
     )
 
 
