@@ -139,3 +139,10 @@ def test_a_cell_within_a_cell_is_said_once(tmp_path: Path) -> None:
     found = reader_for(tmp_path / "a.html").read(tmp_path / "a.html").text
     assert found.count("cell 299") == 1
     assert "Valve T-1042 opens." in found
+
+
+def test_a_picture_that_is_what_its_name_says_is_not_to_be_renamed(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(64))
+    assert "rename" not in refusal(tmp_path / "a.png")
+    (tmp_path / "a.txt").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(64))
+    assert "an image (PNG) by its content, not what .txt says: rename it" in refusal(tmp_path / "a.txt")
