@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -14,7 +15,7 @@ from rag import calibration, filters, page_boxes
 from rag.answering import Answerer, Brief, Limits, Outcome
 from rag.catalog import Catalog, Generation
 from rag.documents import DocumentSummary
-from rag.errors import InvalidQuestion, RagError
+from rag.errors import Cancelled, InvalidQuestion, RagError
 from rag.followup import standalone
 from rag.fusion import leading
 from rag.language import detect, said_of
@@ -51,6 +52,9 @@ ABSTAINED = "The documents do not answer this question."
 NUMBERED_PASSAGES = 2
 """Passages that lead where a question says a document's own number: its word first, the others' beside it."""
 
+WATCH_SECONDS = 0.02
+"""How often an answer that waits for its turn looks whether its caller is still there."""
+
 UNSURE = "what the passages say is too unsure an answer"
 
 UNVERIFIED = "its words do not stand in the stored text"
@@ -84,7 +88,7 @@ class Pipeline:
         self._reading = RememberingEmbedder(embedder, most=remembered_texts)
         self._answerer = Answerer(self._reading, model, limits)
         self._domains = OpenDomains(catalog, embedder, open_index)
-        self._turn = threading.BoundedSemaphore(turns)
+        self._turns = threading.BoundedSemaphore(turns)
         """To read passages and to weigh what they say: both take every core, and two at once only hold each other up
         (2.1 answers a second in place of 2.4 on two cores). Never held while a caller is told something."""
 
@@ -133,7 +137,7 @@ class Pipeline:
         found = self._search(domain, searched, question, clock)
         yield RetrievalEvent(standalone_question=searched, passages=tuple(found))
         outcome: Outcome | None = None
-        with self._turn:
+        with self._turn(cancelled):
             clock.lap("wait")
             brief = self._brief(question, domain, searched, found, budget=budget, clock=clock)
             if question.options:
@@ -257,6 +261,17 @@ class Pipeline:
         self._embedder.close()
 
     # --- parts ---
+
+    @contextmanager
+    def _turn(self, cancelled: Callable[[], bool] | None) -> Iterator[None]:
+        """A turn of its own. Raises Cancelled within WATCH_SECONDS where nobody waits for the answer any longer."""
+        while not self._turns.acquire(timeout=WATCH_SECONDS):
+            if cancelled is not None and cancelled():
+                raise Cancelled("the request was cancelled")
+        try:
+            yield
+        finally:
+            self._turns.release()
 
     def _check(self, question: Question) -> None:
         if not question.text.strip():

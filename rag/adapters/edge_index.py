@@ -42,6 +42,9 @@ no room ends the process (SIGBUS) instead of raising an error. Reading needs non
 _RESCORED = edge.SearchParams(quantization=edge.QuantizationSearchParams(rescore=True, oversampling=OVERSAMPLING))
 """Of no effect where nothing is quantised."""
 
+_EXACT = edge.SearchParams(exact=True, quantization=edge.QuantizationSearchParams(ignore=True))
+"""Every vector that a filter admits compared, the original ones."""
+
 FIELD_INDEX = {
     FieldType.KEYWORD: edge.PayloadSchemaType.Keyword,
     FieldType.INTEGER: edge.PayloadSchemaType.Integer,
@@ -152,15 +155,14 @@ class EdgeIndex:
             if mode is not RetrievalMode.BM25:
                 found_dense = shard.query(edge.QueryRequest(limit=depth, query=dense, filter=chosen, params=_RESCORED))
             if mode is not RetrievalMode.DENSE and lexical is not None:
-                vectors = [DENSE] if mode is RetrievalMode.HYBRID else False
-                request = edge.QueryRequest(limit=depth, query=lexical, filter=chosen, with_vector=vectors)
-                found_lexical = shard.query(request)
+                found_lexical = shard.query(edge.QueryRequest(limit=depth, query=lexical, filter=chosen))
             scores_dense = {str(hit.id): hit.score for hit in found_dense}
             scores_lexical = {str(hit.id): hit.score for hit in found_lexical}
-            if mode is RetrievalMode.HYBRID:
-                for hit in found_lexical:
-                    if str(hit.id) not in scores_dense:
-                        scores_dense[str(hit.id)] = float(np.dot(_dense_of(hit), vector))
+            if mode is RetrievalMode.HYBRID and (rest := scores_lexical.keys() - scores_dense.keys()):
+                # Scored by the engine: a hundred vectors handed over as lists of numbers take longer than a search.
+                among = edge.Filter(must=[edge.HasIdCondition(set(rest))])
+                request = edge.QueryRequest(limit=len(rest), query=dense, filter=among, params=_EXACT)
+                scores_dense |= {str(hit.id): hit.score for hit in shard.query(request)}
             order = ranked(mode, text, scores_dense, scores_lexical)[: limit + 8]
             return self._passages(shard, order, scores_dense, scores_lexical, limit)
 
