@@ -115,7 +115,7 @@ VARIANTS: tuple[Variant, ...] = (
     Variant("options without likelihood", CHOICE | YES_NO, _answer(likelihood_weight=0.0)),
     Variant("likelihood of options at 0.1", CHOICE | YES_NO, _answer(likelihood_weight=0.1)),
     Variant("options by likelihood (weight 10)", CHOICE | YES_NO, _answer(likelihood_weight=10.0)),
-    Variant("no conclusion sentences", YES_NO, parts={"rag.choosing.conclusion_of": lambda _text: []}),
+    Variant("no conclusion sentences", YES_NO, parts={"rag.choosing.conclusion_of": lambda *_: []}),
     # what is found
     Variant("no scoping", EVERY, _retrieval(scope=False)),
     Variant("dense search alone", EVERY, _retrieval(mode="dense")),

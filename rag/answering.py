@@ -158,7 +158,8 @@ class Answerer:
             )
             gains = [told.mean - known.mean for told, known in zip(briefed, prior, strict=True)]
         polar = choosing.is_polar(options)
-        conclusion = choosing.conclusion_of(brief.text_of(brief.found[0].document_id)) if polar else []
+        best = brief.found[0]
+        conclusion = choosing.conclusion_of(best, brief.text_of(best.document_id)) if polar else []
         weighed = choosing.weigh(
             brief.question,
             options,
@@ -168,17 +169,18 @@ class Answerer:
             conclusion=conclusion,
         )
         first, second, *_ = sorted(weighed, key=lambda option: -option.score)
-        at, lead, best = first.sentence, first.score - second.score, brief.sentences[0]
+        lead, nearest = first.score - second.score, brief.sentences[0]
+        places = [(at.passage, at.start, at.end) for at in (first.sentence, *first.further)]
         return Outcome(
-            grounding.option(first.option, brief.question, at.passage, at.start, at.end),
+            grounding.option(first.option, brief.question, places),
             "option",
             draft=first.option,
             prompt_tokens=self._model.prompt_tokens(brief.messages) if gains else 0,
             options=tuple(OptionScore(option=w.option, score=round(w.score, 6)) for w in weighed),
             # scores of words and of votes are no one scale: each has signals of its own
-            signals={"polar": 1.0, "polar_lead": lead, "polar_sentence": best.score}
+            signals={"polar": 1.0, "polar_lead": lead, "polar_sentence": nearest.score}
             if polar
-            else {"option": first.score, "option_lead": lead, "sentence": best.score, "cosine": best.cosine},
+            else {"option": first.score, "option_lead": lead, "sentence": nearest.score, "cosine": nearest.cosine},
         )
 
     def extract(self, brief: Brief, cancelled: Cancelled = None) -> Outcome:

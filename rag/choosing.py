@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from rag.lexical import content_words, words
 from rag.lexical import sentences as split
 from rag.prompt import heading_line
 from rag.reading import Sentence
+from rag.types import Passage
 
 ABOUT_WEIGHT = 0.5
 """What cosine and coverage each count beside the share of an option's words (docs/experiments.md)."""
@@ -52,6 +53,8 @@ class Weighed:
     option: str
     score: float
     sentence: Sentence
+    further: tuple[Sentence, ...] = ()
+    """others that speak for it as much: a yes or no rests on several"""
 
 
 def weigh(
@@ -61,7 +64,7 @@ def weigh(
     *,
     gains: Sequence[float] | None = None,
     gain_weight: float = 0.0,
-    conclusion: Sequence[str] = (),
+    conclusion: Sequence[Sentence] = (),
 ) -> list[Weighed]:
     """Every option with its score, in the order given.
 
@@ -78,7 +81,7 @@ def weigh(
     if deviation < 1e-9:
         return weighed
     extra = gain_weight * (spread - spread.mean()) / deviation
-    return [Weighed(w.option, w.score + float(extra[i]), w.sentence) for i, w in enumerate(weighed)]
+    return [replace(w, score=w.score + float(extra[i])) for i, w in enumerate(weighed)]
 
 
 def is_polar(options: Sequence[str]) -> bool:
@@ -102,34 +105,33 @@ def _worded(option: str, sentences: Sequence[Sentence]) -> Weighed:
     return Weighed(option, scores[best], sentences[best])
 
 
-def conclusion_of(text: str) -> list[str]:
-    """The last sentences of a short document's text; none of a long one's."""
+def conclusion_of(passage: Passage, text: str) -> list[Sentence]:
+    """The last sentences of the document that a passage is of, if its text is short; none of a long one's."""
     if len(text) > SHORT_DOCUMENT:
         return []
-    return [text[start:end] for start, end in list(split(text))[-CONCLUSION_SENTENCES:]]
+    whole = passage.model_copy(update={"text": text, "start": 0, "end": len(text)})
+    return [Sentence(whole, start, end, 0.0, 0.0) for start, end in list(split(text))[-CONCLUSION_SENTENCES:]]
 
 
 def _polar(
-    question: str, options: Sequence[str], sentences: Sequence[Sentence], conclusion: Sequence[str]
+    question: str, options: Sequence[str], sentences: Sequence[Sentence], conclusion: Sequence[Sentence]
 ) -> list[Weighed]:
     if not is_polar(options):
         return []
-    best = sentences[: 2 if conclusion else POLAR_SENTENCES]
     asked = bool(NEGATION.search(question))  # "is it not safe?": a sentence that negates says yes
-
-    def negates(text: str) -> bool:
-        return bool(NEGATION.search(text)) != asked
-
-    against = [s for s in best if negates(s.passage.text[s.start : s.end])]
-    agreeing = [s for s in best if s not in against]
-    votes = len(against) + sum(map(negates, conclusion))
-    share = votes / (len(best) + len(conclusion))
+    voting = [*sentences[: 2 if conclusion else POLAR_SENTENCES], *conclusion]
+    negate = [bool(NEGATION.search(s.passage.text[s.start : s.end])) != asked for s in voting]
+    against = [s for s, negates in zip(voting, negate, strict=True) if negates]
+    agreeing = [s for s, negates in zip(voting, negate, strict=True) if not negates]
+    share = len(against) / len(voting)
     share += 0.01 if share == 0.5 else 0.0  # two of four say no
 
     def one(option: str) -> Weighed:
         word = option.strip().casefold()
         if word in NEGATIVE:
-            return Weighed(option, share, (against or best)[0])
-        return Weighed(option, 1.0 - share if word in AFFIRMATIVE else 0.0, (agreeing or best)[0])
+            first, *further = against or voting
+            return Weighed(option, share, first, tuple(further if against else ()))
+        first, *further = agreeing or voting
+        return Weighed(option, 1.0 - share if word in AFFIRMATIVE else 0.0, first, tuple(further if agreeing else ()))
 
     return [one(option) for option in options]

@@ -108,16 +108,20 @@ def quote(passage: Passage, start: int, end: int) -> Verdict:
     return Verdict(cited.quote, (cited.model_copy(update={"claim": cited.quote}),), "")
 
 
-def option(chosen: str, question: str, passage: Passage, start: int, end: int) -> Verdict:
-    """A chosen option as the answer, cited with the sentence, by its offsets in the passage's text, that speaks for it.
+def option(chosen: str, question: str, places: Sequence[tuple[Passage, int, int]]) -> Verdict:
+    """A chosen option as the answer, cited with each sentence, by its offsets in a passage's text, that speaks for it.
 
-    Its support is the share of the option's words in the sentence; a bare yes or no has none of its own, there the
+    A sentence's support is the share of the option's words in it; a bare yes or no has none of its own, there the
     question's words count.
     """
     told = content_words(chosen)
-    held = frozenset(words(passage.text[start:end]))
-    support = coverage(told if told and not YES_NO.fullmatch(chosen.strip()) else content_words(question), held)
-    return Verdict(chosen, (_citation(chosen, support, _Span(passage, start, end, held, held, 1)),), "")
+    wanted = told if told and not YES_NO.fullmatch(chosen.strip()) else content_words(question)
+    cited: dict[tuple[str, int], Citation] = {}  # a sentence may be among the best and the last of its document
+    for passage, start, end in places:
+        held = frozenset(words(passage.text[start:end]))
+        citation = _citation(chosen, coverage(wanted, held), _Span(passage, start, end, held, held, 1))
+        cited.setdefault((citation.document_id, citation.char_start), citation)
+    return Verdict(chosen, tuple(cited.values()), "")
 
 
 def span(passage: Passage, sentence: tuple[int, int], chosen: tuple[int, int]) -> Verdict:

@@ -108,7 +108,7 @@ def _engine(parts: Parts) -> str:
 
 
 def _same_text(parts: Parts) -> str:
-    rows = [{"": name, "tries": part["tries"], "the same": part["same"]} for name, part in parts.items()]
+    rows = [{"": name, **{key: part[key] for key in ("weights", "tries", "same")}} for name, part in parts.items()]
     different = [difference for part in parts.values() for difference in part["different"]]
     return (
         table(rows)

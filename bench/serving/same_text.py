@@ -1,7 +1,9 @@
 """Is a text the same alone and under load? Raw generations and whole answers by HTTP, at temperature 0.
 
 Each is asked once alone and once beside eight others. A generation that differs is listed with its first differing
-words and the gap between the log-probabilities of the two ways on: rounding decides where it is next to nothing.
+words and the gap between the log-probabilities of the two ways on: rounding decides where it is next to nothing. So
+generations are asked twice: with the weights format in force, and with the one that rounds least (STEADY). The must
+holds for whole answers as configured and for generations with the steady format.
 
     python -m bench.serving.same_text --suites DIR [--tries N] [--fresh]
 """
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 OTHERS = 8
 MUST, AIM = 0.99, 0.995
 TOKENS = 32
+STEADY = "F16"
+"""Ten bits of an activation's fraction; BF16 has seven, Q8_0 seven and a sign for numbers up to a block's greatest."""
 
 
 def main() -> int:
@@ -35,23 +39,36 @@ def main() -> int:
     workload = prepare(options.suites)
     results = Results("same_text", fresh=options.fresh)
     settings = {"tries": options.tries, "others": OTHERS}
-    raw = results.once("generations", settings, lambda: generations(workload, options.tries))
-    whole = results.once("answers", settings, lambda: answers(workload, options.tries))
+    parts = {
+        "answers": results.once("answers", settings, lambda: answers(workload, options.tries)),
+        "generations": results.once("generations", settings, lambda: generations(workload, options.tries)),
+        "steady generations": results.once(
+            "steady generations", settings, lambda: generations(workload, options.tries, weights_format=STEADY)
+        ),
+    }
     rows = [
-        {"": name, "tries": part["tries"], "the same": part["same"], "share": part["same"] / part["tries"]}
-        for name, part in (("generations", raw), ("whole answers", whole))
+        {"": name, "weights": part["weights"], "tries": part["tries"], "the same": part["same"], "share": _share(part)}
+        for name, part in parts.items()
     ]
     show(f"Alone and beside {OTHERS} others (must {MUST}, aim {AIM})", rows)
-    for difference in [*raw["different"], *whole["different"]]:
+    for difference in (difference for part in parts.values() for difference in part["different"]):
         print(f"  - {difference}")
-    return 0 if all(row["share"] >= MUST for row in rows) else 1
+    return 0 if all(_share(parts[name]) >= MUST for name in ("answers", "steady generations")) else 1
 
 
-def generations(workload: Workload, tries: int) -> Row:
-    """The model's own words, with the adapter in force."""
+def _share(part: Row) -> float:
+    return float(part["same"] / part["tries"])
+
+
+def generations(workload: Workload, tries: int, *, weights_format: str = "") -> Row:
+    """The model's own words, with the adapter in force and, where one is named, another weights format."""
     from rag.build import open_model
 
-    model = open_model(load())
+    settings = load()
+    if weights_format:
+        other = settings.model.model_copy(update={"weights_format": weights_format})
+        settings = settings.model_copy(update={"model": other})
+    model = open_model(settings)
     questions = workload.questions
     prompts = [_prompt(questions[number % len(questions)].question, number) for number in range(tries)]
     try:
@@ -63,9 +80,10 @@ def generations(workload: Workload, tries: int) -> Row:
             for prompt, one, other in zip(prompts, alone, loaded, strict=True)
             if one != other
         ]
+        weights = model.card.weights_format
     finally:
         model.close()
-    return {"tries": tries, "same": tries - len(different), "different": different}
+    return {"weights": weights, "tries": tries, "same": tries - len(different), "different": different}
 
 
 def _prompt(question: str, number: int) -> Prompt:
@@ -112,7 +130,7 @@ def answers(workload: Workload, tries: int) -> Row:
         for text in texts
         if _essence(alone[text]) != _essence(loaded[text])
     ]
-    return {"tries": tries, "same": tries - len(different), "different": different}
+    return {"weights": "as configured", "tries": tries, "same": tries - len(different), "different": different}
 
 
 def _essence(asked: Asked) -> str:

@@ -222,6 +222,16 @@ def test_of_given_options_the_one_that_the_documents_hold_is_chosen_and_cited(bu
     assert max(answer.options, key=lambda score: score.score).option == "6.5 bar"
 
 
+def test_a_yes_or_no_cites_every_sentence_that_it_rests_on_once(build: Build) -> None:
+    asked = Question(text="Does the north gate open at six?", domain="plant", options=("yes", "no"))
+    answer = build(lambda _: "").answer(asked)
+    assert answer.text == "yes"
+    quotes = [citation.quote for citation in answer.citations]
+    assert quotes[0] == "The north gate opens at six in the morning."
+    assert "The gate is made of steel." in quotes, "the last sentences of a short document have a say"
+    assert len(quotes) == len(set(quotes)) == 3
+
+
 def test_options_are_hidden_from_retrieval(build: Build) -> None:
     pipeline = build(lambda _: "")
     asked = "When does the north gate open?"

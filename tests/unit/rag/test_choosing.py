@@ -47,20 +47,25 @@ def test_two_of_the_three_best_sentences_decide_a_yes_or_no() -> None:
     weighed = weigh(question, options, [for_, against, against])
     assert [round(w.score, 3) for w in weighed] == [0.333, 0.667, 0.0]
     assert (weighed[0].sentence, weighed[1].sentence) == (for_, against)
+    assert (weighed[0].further, weighed[1].further) == ((), (against,)), "what an answer rests on is all cited"
 
 
 def test_what_a_short_document_ends_with_is_looked_at_too() -> None:
     for_, against = sentence("The drug lowers the pressure."), sentence("The drug did not lower the pressure.")
     question, options = "Does the drug lower the pressure?", ["yes", "no"]
 
-    def chosen(lines: list[Sentence], conclusion: list[str]) -> str:
-        return max(weigh(question, options, lines, conclusion=conclusion), key=lambda w: w.score).option
+    def chosen(lines: list[Sentence], last: list[str]) -> str:
+        weighed = weigh(question, options, lines, conclusion=[sentence(text) for text in last])
+        return max(weighed, key=lambda w: w.score).option
 
     assert chosen([for_, against, for_], ["It was well tolerated.", "It had no effect."]) == "no"
     assert chosen([for_, for_, against], ["It was well tolerated.", "It had no effect."]) == "yes"
     assert chosen([for_, for_], ["It cannot be advised.", "It had no effect."]) == "no"
-    assert conclusion_of("One. Two is longer. Three ends it.") == ["Two is longer.", "Three ends it."]
-    assert conclusion_of("A long one. " * 1000) == []
+    passage = sentence("Two is longer.").passage.model_copy(update={"start": 5, "end": 19})
+    last = conclusion_of(passage, "One. Two is longer. Three ends it.")
+    assert [s.passage.text[s.start : s.end] for s in last] == ["Two is longer.", "Three ends it."]
+    assert [s.passage.start + s.start for s in last] == [5, 20]
+    assert conclusion_of(passage, "A long one. " * 1000) == []
 
 
 def test_a_negated_question_turns_it_round() -> None:
