@@ -110,6 +110,48 @@ def corpus(
         _tune([part], out, steps=steps, rank=rank, seed=seed, licence=licence, as_json=as_json)
 
 
+@app.command()
+def check(
+    suites: Annotated[list[Path], typer.Argument(help="The suites that it was checked with, their corpora in.")],
+    *,
+    adapter: Annotated[str, typer.Option(help="Its GGUF file, its card beside it; auto: the shipped one.")] = "auto",
+    domain: Domain = "",
+    write: Annotated[bool, typer.Option("--write", help="Keep the figures in its card.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Ask the questions that an adapter's card keeps for checking, of the plain model and of the tuned one."""
+    from evaluation.suites import read_suite
+    from rag.adapters.lora_files import shipped
+    from rag.build import model_file
+    from rag.errors import InvalidCorpus, ModelUnavailable
+    from rag.settings import load
+    from tuning.card import Card
+    from tuning.run import figures
+    from tuning.suites import chosen
+
+    with refusals("tune"), bar() as progress:
+        settings = load()
+        path = shipped(model_file(settings).sha256) if adapter == "auto" else Path(adapter)
+        if path is None or not path.with_suffix(".json").is_file():
+            raise ModelUnavailable(f"{path or 'this model'} has no card that says what an adapter was checked with")
+        card = Card.model_validate_json(path.with_suffix(".json").read_bytes())
+        asked = []
+        for folder in suites:
+            read, _ = read_suite(folder)
+            asked.append((domain or read.name.replace("_", "-"), chosen(read, frozenset(card.checked))))
+        if not any(questions for _, questions in asked):
+            raise InvalidCorpus(f"none of the questions that {path.name} was checked with is in these suites")
+        before, after = (figures(asked, settings, name, progress) for name in ("none", str(path)))
+        if write:
+            card.model_copy(update={"before": before, "after": after}).write(path)
+    if as_json:
+        typer.echo(
+            json.dumps({"before": before and before.model_dump(), "after": after and after.model_dump()}, indent=1)
+        )
+        return
+    _tell(before, after)
+
+
 def _part(domain: str, name: str, dealt: Deal) -> Part:
     import hashlib
 
@@ -145,10 +187,14 @@ def _tune(parts: Sequence[Part], out: Path, *, steps: int, rank: int, seed: int,
         typer.echo(card.model_dump_json(indent=1, exclude={"trained", "checked"}))
         return
     typer.echo(f"{out / 'adapter.gguf'}: {sum(card.examples.values())} examples, final loss {card.final_loss:.2f}")
-    for name, found in (("before", card.before), ("after", card.after)):
+    _tell(card.before, card.after)
+    typer.echo(f"use it: UNDERSTUDY_MODEL__ADAPTER={out / 'adapter.gguf'}")
+
+
+def _tell(before: Figures | None, after: Figures | None) -> None:
+    for name, found in (("before", before), ("after", after)):
         if found:
             typer.echo(f"{name:7}{_shown(found)}")
-    typer.echo(f"use it: UNDERSTUDY_MODEL__ADAPTER={out / 'adapter.gguf'}")
 
 
 def _shown(found: Figures) -> str:

@@ -23,7 +23,7 @@ from rag.settings import Settings
 from tuning import gguf_adapter
 from tuning.card import Card, Source, plot
 from tuning.checking import Figures, check
-from tuning.examples import Example, build
+from tuning.examples import Example, Labelled, build
 from tuning.rendering import render
 from tuning.suites import Deal
 from tuning.training import Recipe, train
@@ -93,15 +93,16 @@ def tune(
         ids = "".join(f"{question.id}\n" for question in part.deal.check)
         (out / f"check-{part.domain}.txt").write_text(ids, "utf-8")
     card.write(adapter)
-    card = card.model_copy(update={"after": figures(parts, settings, str(adapter), progress)})
+    card = card.model_copy(update={"after": figures(_checked(parts), settings, str(adapter), progress)})
     card.write(adapter)
     (out / "checkpoint.pt").unlink(missing_ok=True)
     return card
 
 
-def figures(parts: Sequence[Part], settings: Settings, adapter: str, progress: Progress) -> Figures | None:
-    """The pipeline with an adapter over the questions kept for checking; None where none were kept."""
-    asked = [(part.domain, part.deal.check) for part in parts]
+def figures(
+    asked: Sequence[tuple[str, Sequence[Labelled]]], settings: Settings, adapter: str, progress: Progress
+) -> Figures | None:
+    """The pipeline with an adapter over (domain, questions kept for checking); None where none were kept."""
     if not any(questions for _, questions in asked):
         return None
     model = settings.model.model_copy(update={"adapter": adapter, "adapters": {}})
@@ -110,6 +111,10 @@ def figures(parts: Sequence[Part], settings: Settings, adapter: str, progress: P
         return check(pipeline, asked, progress=lambda done, total: progress("checking", done, total))
     finally:
         pipeline.close()
+
+
+def _checked(parts: Sequence[Part]) -> list[tuple[str, Sequence[Labelled]]]:
+    return [(part.domain, part.deal.check) for part in parts]
 
 
 def _examples(
@@ -124,7 +129,7 @@ def _examples(
             found += build(pipeline, part.domain, part.deal.train, seed=seed, hidden=part.deal.hidden, progress=told)
     finally:
         pipeline.close()
-    return found, figures(parts, settings, "none", progress)
+    return found, figures(_checked(parts), settings, "none", progress)
 
 
 def _named(progress: Progress, name: str) -> Callable[[int, int], None]:

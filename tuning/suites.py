@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from evaluation.sampling import sample
 from evaluation.suites import Suite, SuiteQuestion, Use
+from rag.prompt import seen_hash
 from tuning.examples import Labelled, is_polar
 
 
@@ -45,6 +46,11 @@ def deal(suite: Suite, *, report: int, report_seed: int, check: int, seed: int, 
     seen = {document for question in checked for document in question.gold_doc_ids}
     trained = [q for q in rest[check:] if not seen & set(q.gold_doc_ids)]
     return Deal(*(tuple(map(labelled, part)) for part in (trained, checked, kept)))
+
+
+def chosen(suite: Suite, hashes: frozenset[str]) -> tuple[Labelled, ...]:
+    """The proper questions of a suite that a card names: by `rag.prompt.seen_hash`."""
+    return tuple(labelled(question) for question in suite.used() if seen_hash(question.question) in hashes)
 
 
 def labelled(question: SuiteQuestion) -> Labelled:

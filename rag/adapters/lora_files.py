@@ -70,7 +70,7 @@ def resolve(wanted: str, by_domain: Mapping[str, str], *, model: Path, model_sha
     found: dict[str, Path] = {}
 
     def loaded(choice: str) -> str:
-        path = _shipped(model_sha256) if choice == "auto" else None if choice == "none" else Path(choice)
+        path = shipped(model_sha256) if choice == "auto" else None if choice == "none" else Path(choice)
         if path is None:
             return ""
         _check(path, model, model_sha256, cache)
@@ -86,7 +86,8 @@ def fingerprint(adapters: Adapters) -> tuple[str, ...]:
     return (adapters.default, *(f"{domain}:{sha256}" for domain, sha256 in sorted(adapters.domains.items())))
 
 
-def _shipped(model_sha256: str) -> Path | None:
+def shipped(model_sha256: str) -> Path | None:
+    """The adapter that comes with the product for the weights of this hash, or None."""
     for path in sorted(SHIPPED.glob("*.gguf")):
         if (card := card_of(path)) and card.base_sha256 == model_sha256:
             return path

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from rag.prompt import seen_hash
 
 pytestmark = pytest.mark.slow
 
@@ -72,6 +75,25 @@ def test_a_domain_is_tuned_checked_and_asked_with_its_adapter(data: Path, tmp_pa
     answer = json.loads(asked.stdout)
     assert answer["basis"] == "span"
     assert "changed since" in answer["warning"], "the shipped calibration was fitted with another adapter"
+
+
+def test_an_adapter_is_checked_again_with_the_questions_of_its_card(data: Path, tmp_path: Path) -> None:
+    unasked = understudy(data, "tune", "check", "corpora/plant")
+    assert unasked.returncode == 2
+    assert "none of the questions" in unasked.stderr
+    for name in ("smollm2-135m-instruct.gguf", "smollm2-135m-instruct.json"):
+        shutil.copy(ROOT / "rag" / "tuned" / name, tmp_path / name)
+    adapter = tmp_path / "smollm2-135m-instruct.gguf"
+    card = json.loads(adapter.with_suffix(".json").read_text())
+    suite = [json.loads(line) for line in (ROOT / "corpora/plant/questions.jsonl").read_text().splitlines()]
+    card["checked"] = [seen_hash(row["question"]) for row in suite[:2]]
+    adapter.with_suffix(".json").write_text(json.dumps(card))
+    found = understudy(data, "tune", "check", "corpora/plant", "--adapter", str(adapter), "--write", "--json")
+    assert found.returncode == 0, found.stderr
+    shown, kept = json.loads(found.stdout), json.loads(adapter.with_suffix(".json").read_text())
+    assert shown == {"before": kept["before"], "after": kept["after"]}
+    assert all(part["answerable"] + part["out_of_corpus"] == 2 for part in shown.values())
+    assert {k: v for k, v in kept.items() if k not in shown} == {k: v for k, v in card.items() if k not in shown}
 
 
 def test_refusals_say_what_to_do(data: Path, tmp_path: Path) -> None:
