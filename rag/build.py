@@ -254,6 +254,13 @@ def model_file(settings: Settings) -> ModelFile:
     return resolve(settings.model.name, cache=settings.data.directory / "models", template=settings.model.template)
 
 
+def shipped_adapter(settings: Settings) -> Path | None:
+    """The adapter that comes with the product for the model that the settings name, or None."""
+    from rag.adapters.lora_files import shipped
+
+    return shipped(model_file(settings).sha256)
+
+
 def adapter_cards(settings: Settings) -> list[Card]:
     """The cards of the adapters in force, for those that must not ask what was learned from."""
     if settings.model.provider != "llama":

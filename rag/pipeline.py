@@ -5,9 +5,7 @@ Streamed tokens are provisional; the closing event carries the checked answer, w
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -15,7 +13,7 @@ from rag import calibration, filters, page_boxes
 from rag.answering import Answerer, Brief, Limits, Outcome
 from rag.catalog import Catalog, Generation
 from rag.documents import DocumentSummary
-from rag.errors import Cancelled, InvalidQuestion, RagError
+from rag.errors import InvalidQuestion, RagError
 from rag.followup import standalone
 from rag.fusion import leading
 from rag.language import detect, said_of
@@ -24,6 +22,7 @@ from rag.prompt import fingerprint, heading_line
 from rag.protocols import Embedder, Index, LanguageModel, Reranker, Vectors
 from rag.revisions import FIELDS
 from rag.stages import StageClock
+from rag.turns import Turns, check
 from rag.types import (
     Answer,
     Citation,
@@ -51,9 +50,6 @@ ABSTAINED = "The documents do not answer this question."
 
 NUMBERED_PASSAGES = 2
 """Passages that lead where a question says a document's own number: its word first, the others' beside it."""
-
-WATCH_SECONDS = 0.02
-"""How often an answer that waits for its turn looks whether its caller is still there."""
 
 UNSURE = "what the passages say is too unsure an answer"
 
@@ -88,7 +84,7 @@ class Pipeline:
         self._reading = RememberingEmbedder(embedder, most=remembered_texts)
         self._answerer = Answerer(self._reading, model, limits)
         self._domains = OpenDomains(catalog, embedder, open_index)
-        self._turns = threading.BoundedSemaphore(turns)
+        self._turns = Turns(turns)
         """To read passages and to weigh what they say: both take every core, and two at once only hold each other up
         (2.1 answers a second in place of 2.4 on two cores). Never held while a caller is told something."""
 
@@ -134,10 +130,11 @@ class Pipeline:
         domain, searched = self._opened(question)
         budget = self._answerer.budget(searched, question.options)
         clock.lap("prepare")
+        check(cancelled)
         found = self._search(domain, searched, question, clock)
         yield RetrievalEvent(standalone_question=searched, passages=tuple(found))
         outcome: Outcome | None = None
-        with self._turn(cancelled):
+        with self._turns.taken(cancelled):
             clock.lap("wait")
             brief = self._brief(question, domain, searched, found, budget=budget, clock=clock)
             if question.options:
@@ -261,17 +258,6 @@ class Pipeline:
         self._embedder.close()
 
     # --- parts ---
-
-    @contextmanager
-    def _turn(self, cancelled: Callable[[], bool] | None) -> Iterator[None]:
-        """A turn of its own. Raises Cancelled within WATCH_SECONDS where nobody waits for the answer any longer."""
-        while not self._turns.acquire(timeout=WATCH_SECONDS):
-            if cancelled is not None and cancelled():
-                raise Cancelled("the request was cancelled")
-        try:
-            yield
-        finally:
-            self._turns.release()
 
     def _check(self, question: Question) -> None:
         if not question.text.strip():

@@ -121,8 +121,7 @@ def check(
 ) -> None:
     """Ask the questions that an adapter's card keeps for checking, of the plain model and of the tuned one."""
     from evaluation.suites import read_suite
-    from rag.adapters.lora_files import shipped
-    from rag.build import model_file
+    from rag.build import shipped_adapter
     from rag.errors import InvalidCorpus, ModelUnavailable
     from rag.settings import load
     from tuning.card import Card
@@ -131,7 +130,7 @@ def check(
 
     with refusals("tune"), bar() as progress:
         settings = load()
-        path = shipped(model_file(settings).sha256) if adapter == "auto" else Path(adapter)
+        path = shipped_adapter(settings) if adapter == "auto" else Path(adapter)
         if path is None or not path.with_suffix(".json").is_file():
             raise ModelUnavailable(f"{path or 'this model'} has no card that says what an adapter was checked with")
         card = Card.model_validate_json(path.with_suffix(".json").read_bytes())

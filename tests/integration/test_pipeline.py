@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from pathlib import Path
-from threading import Event
 
 import pytest
 
 from rag.calibration import Calibration, Fit
 from rag.catalog import Catalog
 from rag.documents import DocumentStore
-from rag.errors import Cancelled, IncompatibleIndex, InvalidQuestion, UnknownDomain
+from rag.errors import IncompatibleIndex, InvalidQuestion, UnknownDomain
 from rag.pipeline import ABSTAINED, UNSURE, UNVERIFIED, Pipeline, reranked
 from rag.types import (
     CitationEvent,
@@ -253,30 +251,6 @@ def test_options_with_nothing_to_go_by_abstain(build: Build) -> None:
 def test_options_that_leave_no_choice_are_refused(build: Build, options: tuple[str, ...]) -> None:
     with pytest.raises(InvalidQuestion, match="two or more different texts"):
         build(lambda _: "").answer(Question(text="Is it?", domain="plant", options=options))
-
-
-# --- turns ---
-
-
-def test_an_answer_that_waits_for_its_turn_is_given_up_when_its_caller_leaves(build: Build) -> None:
-    writing, go_on, left = Event(), Event(), Event()
-
-    def slow(_: str) -> str:
-        writing.set()
-        assert go_on.wait(10)
-        return "6.5 bar"
-
-    pipeline = build(slow, decoding="extractive")
-    with ThreadPoolExecutor(2) as threads:
-        first = threads.submit(pipeline.answer, VALVE)
-        assert writing.wait(10)
-        second = threads.submit(pipeline.answer, VALVE, cancelled=left.is_set)
-        left.set()
-        assert isinstance(second.exception(10), Cancelled)
-        assert not first.done()
-        go_on.set()
-        assert first.result(10).basis == "span"
-    assert pipeline.answer(VALVE).basis == "span"
 
 
 # --- reranking ---
