@@ -5,7 +5,7 @@ embedder's are, because a graph search in even noise says nothing about text; wo
 is what the pipeline does: dense and BM25, fused, eight passages, three of four with a filter (a tenth of the chunks, a
 hundredth, one document). Recall is that of the dense ranking against every vector compared.
 
-    python -m bench.scale [--sizes 10000 100000 1000000] [--queries 300] [--json] [--plot FILE.svg]
+    python -m bench.scale [--sizes 10000 100000 1000000] [--queries 300] [--folder DIR] [--json] [--plot FILE.svg]
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -120,16 +121,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=list(MUST))
     parser.add_argument("--queries", type=int, default=300)
-    parser.add_argument("--folder", type=Path, help="where the indexes are made; a million chunks take some 7 GB")
+    parser.add_argument("--folder", type=Path, help="where the indexes are kept, so that a second run only asks")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--plot", type=Path, help="draw the curves into this file")
     arguments = parser.parse_args()
     rows = []
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as processes:
         for size in arguments.sizes:
-            with tempfile.TemporaryDirectory(dir=arguments.folder, prefix="scale-") as folder:
-                row = processes.submit(written, size, folder).result()
-                rows.append(row | processes.submit(asked, size, folder, arguments.queries).result())
+            with kept(arguments.folder, size) as folder:
+                record = folder / "written.json"
+                if not record.is_file():
+                    row = processes.submit(written, size, str(folder / "index")).result()
+                    record.write_text(json.dumps(row), "utf-8")
+                row = json.loads(record.read_text("utf-8"))
+                rows.append(row | processes.submit(asked, size, str(folder / "index"), arguments.queries).result())
     if arguments.json:
         print(json.dumps({"hardware": hardware(), "sizes": rows}, indent=1))
     else:
@@ -137,6 +142,17 @@ def main() -> int:
     if arguments.plot:
         plot(rows, arguments.plot)
     return 0 if all(held(row) for row in rows) else 1
+
+
+@contextmanager
+def kept(folder: Path | None, size: int) -> Iterator[Path]:
+    """Where the index of a size is: in a folder that is kept, or in one that goes. A million chunks take some 7 GB."""
+    if folder is None:
+        with tempfile.TemporaryDirectory(prefix="scale-") as name:
+            yield Path(name)
+    else:
+        (folder / str(size)).mkdir(parents=True, exist_ok=True)
+        yield folder / str(size)
 
 
 def held(row: Row) -> bool:
