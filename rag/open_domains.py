@@ -56,28 +56,51 @@ class OpenDomains:
     def __init__(self, catalog: Catalog, embedder: Embedder, open_index: Callable[[Generation], Index]) -> None:
         self._catalog, self._embedder, self._open_index = catalog, embedder, open_index
         self._open: dict[str, OpenDomain] = {}
+        self._opening: dict[str, threading.Lock] = {}
+        """One a domain: opening a large shard takes seconds, for which no other domain waits."""
         self._lock = threading.Lock()
 
     def get(self, name: str) -> OpenDomain:
-        """The live generation of a domain. Raises UnknownDomain, IncompatibleIndex and BackendError."""
-        with self._lock:
-            while True:
-                try:
-                    generation = self._catalog.live(name)
-                except UnknownDomain:
+        """The live generation of a domain; the one before it while another caller is opening that.
+
+        Raises UnknownDomain, IncompatibleIndex and BackendError.
+        """
+        while True:
+            try:
+                generation = self._catalog.live(name)
+            except UnknownDomain:
+                with self._lock:
                     self._open.pop(name, None)
-                    raise
+                raise
+            with self._lock:
                 known = self._open.get(name)
-                if known is not None and known.generation.manifest == generation.manifest:
-                    return known
-                try:
-                    opened = self._opened(generation)
-                except RagError:
-                    if self._catalog.live_name(name) != generation.manifest.generation:
-                        continue  # superseded and removed, or deleted, while it was being opened
-                    raise
-                self._open[name] = opened
-                return opened
+                opening = self._opening.setdefault(name, threading.Lock())
+            if known is not None and known.generation.manifest == generation.manifest:
+                return known
+            if not opening.acquire(blocking=known is None or not known.generation.folder.is_dir()):
+                assert known is not None  # noqa: S101  # else it would have waited
+                return known
+            try:
+                if (found := self._renewed(name, generation)) is not None:
+                    return found
+            finally:
+                opening.release()
+
+    def _renewed(self, name: str, generation: Generation) -> OpenDomain | None:
+        """A generation, opened and known from now on; None where it is not the live one any longer."""
+        with self._lock:
+            known = self._open.get(name)
+        if known is not None and known.generation.manifest == generation.manifest:
+            return known  # by whoever was here before
+        try:
+            opened = self._opened(generation)
+        except RagError:
+            if self._catalog.live_name(name) != generation.manifest.generation:
+                return None  # superseded and removed, or deleted, while it was being opened
+            raise
+        with self._lock:
+            self._open[name] = opened
+        return opened
 
     def _opened(self, generation: Generation) -> OpenDomain:
         check_compatible(
