@@ -18,7 +18,7 @@ DEMO_MODEL_CHOICE ?= "What is it called when narrow tuning makes a model unlearn
 DEMO_PLANT ?= "What number do I call for the nurse if somebody collapses from heat?" \
   "After a bushing change, how long do we run to scrap?" "What is the Wi-Fi password for visitors?"
 
-.PHONY: help demo serve test check bench serving report suites
+.PHONY: help demo serve test check bench fuzz serving report suites
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
@@ -53,12 +53,13 @@ serve: $(DATA)/.prepared | $(INSTALLED) ## serve the API on loopback; the sample
 	@exec $(UNDERSTUDY) serve
 
 bench: suites $(DATA)/.prepared | $(INSTALLED) ## measure over real corpora: make bench SUITES=DIR
-	@for part in ingest retrieval answers judge; do \
+	@for part in ingest "ingest --suite financebench --documents 2000" retrieval precision chunkers answers judge; do \
 	  $(VENV)/bin/python -m bench.$$part --suites "$(SUITES)" || exit; done
-	@$(VENV)/bin/python -m bench.statistics
-	@$(VENV)/bin/python -m bench.isolation
-	@$(VENV)/bin/python -m bench.bookkeeping
-	@$(VENV)/bin/python -m bench.crashes
+	@for part in statistics isolation bookkeeping pdf crashes "scale --plot docs/results/scale.svg"; do \
+	  $(VENV)/bin/python -m bench.$$part || exit; done
+
+fuzz: | $(INSTALLED) ## ten minutes of damaged files for every parser, some two hours
+	@$(VENV)/bin/python -m bench.fuzz_readers --minutes 10
 
 # What the peers need is an extra; `dev` and `run` do without.
 $(STAMPS)/bench: pyproject.toml constraints.txt | $(INSTALLED)
