@@ -14,13 +14,16 @@ import time
 import httpx
 
 from bench.serving.client import ask, caller, headers, ours
-from bench.serving.keys import keys_for
+from bench.serving.keys import keys_for, watcher
 from bench.serving.processes import Server, running, start_ours
 from bench.serving.questions import Workload, arguments, prepare
 from bench.serving.results import Results, Row, show
 
 AT_ONCE = 24
 MUST_IDLE, AIM_IDLE = 0.5, 0.2
+NOTHING = {"running": 0.0, "sequences": 0.0}
+"""Of the engine's gauges, once nobody is there."""
+
 POINTS = ("nothing sent", "in the head", "in the body", "at once", "waiting", "in the stream")
 
 
@@ -50,7 +53,8 @@ def measure(workload: Workload, callers: int) -> Row:
         points = asyncio.run(_hang_up(server, workload, callers, key))
         idle = server.seconds_until_idle()
         files_after, memory_after = server.files(), server.megabytes()
-        running_after = _gauges(server, key)
+        time.sleep(0.5)
+        left = gauges(server.url, watcher())
         after = asyncio.run(_answers(server, workload, texts[11:19], key))
     slower = after / before
     return {
@@ -62,10 +66,11 @@ def measure(workload: Workload, callers: int) -> Row:
         "MB after": memory_after,
         "answer before s": round(before, 3),
         "answer after s": round(after, 3),
-        "sequences left": running_after,
+        "requests left": left.get("running"),
+        "sequences left": left.get("sequences"),
         "points": points,
         # Pools of threads and of connections may have opened a few files for good.
-        "held": idle <= MUST_IDLE and files_after <= files + 16 and slower < 1.5 and not running_after,
+        "held": idle <= MUST_IDLE and files_after <= files + 16 and slower < 1.5 and left == NOTHING,
     }
 
 
@@ -89,14 +94,14 @@ async def _hang_up(server: Server, workload: Workload, callers: int, key: str | 
             point = draw.choice(POINTS)
             points[point] += 1
             question = workload.texts()[number % len(workload.questions)]
-            await _call_and_leave(port, *_request(question, workload.domain, key), point, draw)
+            await _call_and_leave(port, *request(question, workload.domain, key), point, draw)
 
     await asyncio.gather(*(one() for _ in range(AT_ONCE)))
     return points
 
 
-def _request(question: str, domain: str, key: str | None) -> tuple[bytes, bytes]:
-    """Head and body."""
+def request(question: str, domain: str, key: str | None) -> tuple[bytes, bytes]:
+    """Head and body of a question, as they are sent."""
     body = json.dumps({"question": question, "domain": domain}).encode()
     sent = {"Host": "127.0.0.1", "Content-Type": "application/json", "Content-Length": str(len(body)), **headers(key)}
     head = "".join(f"{name}: {value}\r\n" for name, value in sent.items())
@@ -124,21 +129,17 @@ async def _call_and_leave(port: int, start: bytes, body: bytes, point: str, draw
         writer.transport.abort() if draw.random() < 0.5 else writer.close()
 
 
-def _gauges(server: Server, key: str | None) -> float | None:
-    """Sequences that the engine still holds, by /metrics; None where it does not tell."""
-    time.sleep(0.5)
+def gauges(url: str, key: str | None) -> dict[str, float]:
+    """What the engine still works on, by /metrics; empty where it does not tell, which is no proof of anything."""
     try:
-        response = httpx.get(f"{server.url}/metrics", headers=headers(key), timeout=5)
+        response = httpx.get(f"{url}/metrics", headers=headers(key), timeout=5)
     except httpx.TransportError:
-        return None
-    if response.status_code != 200:
-        return None
-    found = [
-        float(line.rsplit(" ", 1)[1])
-        for line in response.text.splitlines()
-        if not line.startswith("#") and "sequences" in line.partition(" ")[0] and "_total" not in line
-    ]
-    return sum(found) if found else None
+        return {}
+    told = dict(line.rsplit(" ", 1) for line in response.text.splitlines() if not line.startswith("#"))
+    names = {name: f"understudy_engine_{name}" for name in NOTHING}
+    if response.status_code != 200 or not all(metric in told for metric in names.values()):
+        return {}
+    return {name: float(told[metric]) for name, metric in names.items()}
 
 
 if __name__ == "__main__":

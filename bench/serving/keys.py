@@ -1,5 +1,7 @@
 """API keys for the clients of a benchmark, where the product has keys: one each, made once, bound to the domain.
 
+One more is for who watches: /metrics tells of every domain, and no client's key may read it.
+
 Knows only the command line `understudy keys create`.
 """
 
@@ -13,6 +15,7 @@ from pathlib import Path
 from bench.serving.questions import UNDERSTUDY
 
 FILE = Path(".cache/bench/serving/keys.json")
+WATCHER = FILE.with_name("watcher.json")
 _KEY = re.compile(r"\bunderstudy_[0-9a-f]+_[\w-]{20,}")
 
 
@@ -28,15 +31,29 @@ def keys_for(clients: int, domain: str) -> list[str | None]:
         return [None] * clients
     known: list[str] = json.loads(FILE.read_text("utf-8")) if FILE.is_file() else []
     while len(known) < clients:
-        known.append(_create(f"bench-{len(known)}", domain))
-        FILE.write_text(json.dumps(known), "utf-8")
-        FILE.chmod(0o600)
+        known.append(create(f"bench-{len(known)}", "--domain", domain))
+        _keep(FILE, known)
     return list(known[:clients])
 
 
-def _create(name: str, domain: str) -> str:
-    command = [*UNDERSTUDY, "keys", "create", name, "--scope", "read", "--domain", domain]
-    command += ["--requests-per-minute", "100000"]
+def watcher() -> str | None:
+    """The key that may read /metrics; None where there are no keys. Raises SystemExit where none can be made."""
+    if not has_keys():
+        return None
+    if not WATCHER.is_file():
+        _keep(WATCHER, create("bench-watcher", "--scope", "admin", "--all-domains"))
+    text: str = json.loads(WATCHER.read_text("utf-8"))
+    return text
+
+
+def _keep(file: Path, keys: list[str] | str) -> None:
+    file.touch(0o600)
+    file.write_text(json.dumps(keys), "utf-8")
+
+
+def create(name: str, *may: str) -> str:
+    """A new key, by the options of `understudy keys create`. Raises SystemExit where none can be made."""
+    command = [*UNDERSTUDY, "keys", "create", name, *may, "--requests-per-minute", "100000"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     found = _KEY.search(done.stdout)
     if done.returncode != 0 or found is None:

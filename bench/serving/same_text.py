@@ -1,7 +1,7 @@
 """Is a text the same alone and under load? Raw generations and whole answers by HTTP, at temperature 0.
 
 Each is asked once alone and once beside eight others. A generation that differs is listed with its first differing
-words and the gap between the log-probabilities of the two ways on: rounding decides where it is next to nothing. So
+token and the gap between the log-probabilities of the two next tokens: rounding decides where it is next to nothing. So
 generations are asked twice: with the weights format in force, and with the one that rounds least (STEADY). The must
 holds for whole answers as configured and for generations with the steady format.
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -76,9 +77,9 @@ def generations(workload: Workload, tries: int, *, weights_format: str = "") -> 
         with ThreadPoolExecutor(OTHERS + 1) as threads:
             loaded = list(threads.map(lambda prompt: _said(model, prompt), prompts))
         different = [
-            _difference(model, prompt, one, other)
+            difference(model, prompt, one, other)
             for prompt, one, other in zip(prompts, alone, loaded, strict=True)
-            if one != other
+            if "".join(one) != "".join(other)
         ]
         weights = model.card.weights_format
     finally:
@@ -91,26 +92,45 @@ def _prompt(question: str, number: int) -> Prompt:
     return Prompt(messages=(Message(role="user", content=told),), max_tokens=TOKENS)
 
 
-def _said(model: LanguageModel, prompt: Prompt) -> str:
-    return "".join(piece.text for piece in model.generate(prompt))
+def _said(model: LanguageModel, prompt: Prompt) -> tuple[str, ...]:
+    """What was generated, token by token."""
+    return tuple(piece.text for piece in model.generate(prompt) if piece.text)
 
 
-def _difference(model: LanguageModel, prompt: Prompt, alone: str, loaded: str) -> Row:
-    """Where two texts part, and how much likelier the one way is than the other."""
-    words, others = alone.split(" "), loaded.split(" ")
-    at = next(
-        (i for i, pair in enumerate(zip(words, others, strict=False)) if pair[0] != pair[1]),
-        min(map(len, (words, others))),
-    )
-    ways = [" ".join(some[: at + 1]) or " " for some in (words, others)]
-    scores = model.score(prompt, ways)
+def difference(model: LanguageModel, prompt: Prompt, alone: Sequence[str], loaded: Sequence[str]) -> Row:
+    """The token at which two generations part, and how much likelier the one is there than the other."""
+    pairs = zip(alone, loaded, strict=False)
+    at = next((i for i, (one, other) in enumerate(pairs) if one != other), min(map(len, (alone, loaded))))
+    before = "".join(alone[:at])
+    ways = [_logprob(model, prompt, before, said[at] if at < len(said) else "") for said in (alone, loaded)]
+    gap = round(ways[0] - ways[1], 5) if ways[0] is not None and ways[1] is not None else None
     return {
         "question": prompt.messages[0].content,
-        "word": at,
-        "alone": ways[0][-60:],
-        "under load": ways[1][-60:],
-        "gap of log-probabilities": round(scores[0].logprob - scores[1].logprob, 5),
+        "token": at,
+        "after": before[-60:],
+        "alone": _shown(alone, at),
+        "under load": _shown(loaded, at),
+        "gap of log-probabilities": gap,
     }
+
+
+def _shown(said: Sequence[str], at: int) -> str:
+    return said[at] if at < len(said) else "(the end)"
+
+
+def _logprob(model: LanguageModel, prompt: Prompt, before: str, token: str) -> float | None:
+    """Of one token, '' for the end, after what was said before; None where the model cannot tell it of that one."""
+    if not before and not token:
+        return None
+    known, tokens = 0.0, 0
+    if before:
+        (said,) = model.score(prompt, [before])
+        known, tokens = said.logprob, said.tokens
+    if token:
+        (whole,) = model.score(prompt, [before + token])
+        return whole.logprob - known if whole.tokens == tokens + 1 else None
+    (ended,) = model.extract(prompt, (), alternatives=(before,))
+    return ended.logprob - known if ended.tokens == tokens + 1 else None
 
 
 def answers(workload: Workload, tries: int) -> Row:

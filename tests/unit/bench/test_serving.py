@@ -11,11 +11,16 @@ from typing import Any
 import httpx
 import pytest
 
-from bench.serving import results
+from api.keys import Keys
+from bench.serving import hangups, results
 from bench.serving.client import Asked, ask, caller, closed_loop, events, ours
 from bench.serving.load import against, line, summary
 from bench.serving.report import page
 from bench.serving.results import Results, percentile, slope, spread
+from bench.serving.same_text import difference
+from rag.settings import DataSettings, Settings
+from rag.types import Message, Prompt
+from tests.fakes.language_model import FakeLanguageModel
 from tests.fakes.pipeline import FakePipeline
 from tests.fakes.server import served
 from tests.integration.test_api_server import ready, until
@@ -142,3 +147,32 @@ def test_the_report_tells_what_is_measured_and_what_is_not(tmp_path: Path) -> No
     assert "| ours-4 | peer-4 | 0.25 |" in text
     assert "Not measured yet: `python -m bench.serving.soak`." in text
     assert "<svg" in (tmp_path / "serving" / "latency.svg").read_text("utf-8")
+
+
+def test_two_texts_are_compared_at_the_token_where_they_part() -> None:
+    model = FakeLanguageModel(answer=lambda _: "Every 200 hours")
+    prompt = Prompt(messages=(Message(role="user", content="How often?"),), max_tokens=8)
+
+    def gap(alone: tuple[str, ...], loaded: tuple[str, ...]) -> object:
+        return difference(model, prompt, alone, loaded)["gap of log-probabilities"]
+
+    # The words that follow the first other one count for nothing: -0.5 - (-3.0).
+    parted = difference(model, prompt, ("Every", " 200", " hours"), ("Every", " 300", " days", " of", " work"))
+    assert (parted["token"], parted["after"], parted["alone"], parted["under load"]) == (1, "Every", " 200", " 300")
+    assert parted["gap of log-probabilities"] == 2.5
+    # The end after "Every 200" is worth -9.0 less the -1.0 of its words, " hours" -0.5.
+    assert gap(("Every", " 200"), ("Every", " 200", " hours")) == -7.5
+    # Two tokens in one piece, and an end after nothing, are no one token that could be told of.
+    assert gap(("Every", " 200"), ("Every", " three hundred")) is None
+    assert gap((), ("Every",)) is None
+
+
+def test_what_the_engine_holds_is_read_with_a_key_that_may(tmp_path: Path) -> None:
+    keys = Keys(tmp_path)
+    _, client = keys.create("client", scopes=["read"], domains=["plant"])
+    _, watcher = keys.create("watcher", scopes=["admin"], domains=None)
+    with served(lambda _: FakePipeline(), Settings(data=DataSettings(directory=tmp_path))) as url:
+        assert until(lambda: ready(url))
+        assert hangups.gauges(url, client) == {}
+        assert hangups.gauges(url, watcher) == hangups.NOTHING
+    assert hangups.gauges(url, watcher) == {}
