@@ -115,6 +115,9 @@ def check(
     suites: Annotated[list[Path], typer.Argument(help="The suites that it was checked with, their corpora in.")],
     *,
     adapter: Annotated[str, typer.Option(help="Its GGUF file, its card beside it; auto: the shipped one.")] = "auto",
+    questions: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Ask the questions of another adapter's card.")
+    ] = None,
     domain: Domain = "",
     write: Annotated[bool, typer.Option("--write", help="Keep the figures in its card.")] = False,
     as_json: Json = False,
@@ -128,18 +131,22 @@ def check(
     from tuning.run import figures
     from tuning.suites import chosen
 
+    if write and questions:
+        typer.echo("tune: --write keeps figures on the card's own questions: leave out --questions", err=True)
+        raise typer.Exit(2)
     with refusals("tune"), bar() as progress:
         settings = load()
         path = shipped_adapter(settings) if adapter == "auto" else Path(adapter)
         if path is None or not path.with_suffix(".json").is_file():
             raise ModelUnavailable(f"{path or 'this model'} has no card that says what an adapter was checked with")
         card = Card.model_validate_json(path.with_suffix(".json").read_bytes())
+        named = Card.model_validate_json(questions.read_bytes()) if questions else card
         asked = []
         for folder in suites:
             read, _ = read_suite(folder)
-            asked.append((domain or read.name.replace("_", "-"), chosen(read, frozenset(card.checked))))
+            asked.append((domain or read.name.replace("_", "-"), chosen(read, frozenset(named.checked))))
         if not any(questions for _, questions in asked):
-            raise InvalidCorpus(f"none of the questions that {path.name} was checked with is in these suites")
+            raise InvalidCorpus(f"none of the questions of {questions or path.name} is in these suites")
         before, after = (figures(asked, settings, name, progress) for name in ("none", str(path)))
         if write:
             card.model_copy(update={"before": before, "after": after}).write(path)

@@ -81,6 +81,9 @@ def test_an_adapter_is_checked_again_with_the_questions_of_its_card(data: Path, 
     unasked = understudy(data, "tune", "check", "corpora/plant")
     assert unasked.returncode == 2
     assert "none of the questions" in unasked.stderr
+    other = str(ROOT / "rag" / "tuned" / "smollm2-135m-instruct.json")
+    mixed = understudy(data, "tune", "check", "corpora/plant", "--questions", other, "--write")
+    assert (mixed.returncode, "leave out --questions" in mixed.stderr) == (2, True)
     for name in ("smollm2-135m-instruct.gguf", "smollm2-135m-instruct.json"):
         shutil.copy(ROOT / "rag" / "tuned" / name, tmp_path / name)
     adapter = tmp_path / "smollm2-135m-instruct.gguf"
