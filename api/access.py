@@ -42,7 +42,7 @@ class CallerService(Service):
         except CorpusError as error:
             raise self._untold(error) from error
 
-    async def look_up(self, work: Callable[[Answering], T], *, domain: str | None = None) -> T:
+    async def look_up(self, work: Callable[[Answering], T], *, domain: str | None = None, embeds: bool = False) -> T:
         """What `work` returns of the pipeline as the caller sees it. `domain`: refused before it waits for its turn."""
         if domain is not None:
             self._caller.require(domain)
@@ -54,7 +54,7 @@ class CallerService(Service):
             return work(CallerPipeline(pipeline, self._caller))
 
         try:
-            return await self._whole.look_up(seen)
+            return await self._whole.look_up(seen, embeds=embeds)
         except CorpusError as error:
             raise error if begun else self._untold(error) from error
 
@@ -158,10 +158,10 @@ class CallerPipeline:
         """As the service's."""
         return seen_by(self._caller, self._whole.health())
 
-    def generation(self, domain: str) -> str:
-        """The live generation of a domain. Raises UnknownDomain."""
+    def state(self, domain: str) -> str:
+        """What answers about a domain rest on. Raises UnknownDomain."""
         self._caller.require(domain)
-        return self._whole.generation(domain)
+        return self._whole.state(domain)
 
     @property
     def card(self) -> ModelCard:

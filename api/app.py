@@ -84,6 +84,9 @@ def create_app(
     async def service(caller: NamedDependency[Caller]) -> Service:
         return CallerService(app.state.service, caller)
 
+    async def request_limits() -> RateLimits:
+        return limits
+
     async def upload_limits() -> UploadsSettings:
         return settings.uploads
 
@@ -117,6 +120,7 @@ def create_app(
             "service": Provide(service),
             "caller": Provide(provide_caller),
             "scraper": Provide(scraper),
+            "limits": Provide(request_limits),
             "upload_limits": Provide(upload_limits),
             "feedback": Provide(feedback),
             "report": Provide(report),

@@ -129,6 +129,14 @@ def presented_key(connection: Connection) -> str | None:
     return value.strip()
 
 
+async def count_more(scope: Scope, limits: RateLimits, requests: int) -> None:
+    """Count what else a request asks for, where its key has a limit. Raises LimitsUnavailable."""
+    if requests and "rate_limit" in scope["state"]:
+        standing = await limits.owe(scope["user"], requests)
+        if standing is not None:
+            scope["state"]["rate_limit"] = standing.headers()
+
+
 async def tell_limits(message: Message, scope: Scope) -> None:
     """A hook before each response starts: what the caller has left."""
     if message["type"] == "http.response.start":

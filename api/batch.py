@@ -19,6 +19,8 @@ from pydantic import Field
 
 from api import streams, wire
 from api.answers import final_answer
+from api.auth import count_more
+from api.limits import RateLimits
 from api.logs import request_id
 from api.problems import Problem, describe
 from api.queue import Results
@@ -68,9 +70,14 @@ class BatchController(Controller):
 
     @post("/", status_code=200)
     async def answer_all(
-        self, data: JSONBody[BatchRequest], service: NamedDependency[Service], request: Request[Any, Any, Any]
+        self,
+        data: JSONBody[BatchRequest],
+        service: NamedDependency[Service],
+        limits: NamedDependency[RateLimits],
+        request: Request[Any, Any, Any],
     ) -> ASGIApp:
         """Every answer, together or each as it is finished."""
+        await count_more(request.scope, limits, len(data.questions) - 1)
         batch = Batch(data.questions, service, identity=request_id(request.scope))
         # The first question is asked before anything is said: a server that takes none says so by its status.
         batch.begin()

@@ -46,8 +46,9 @@ class Follower(Results[Event]):
 
 
 class _Flight:
-    def __init__(self, ticket: Ticket[Event]) -> None:
+    def __init__(self, ticket: Ticket[Event], state: str) -> None:
         self.ticket = ticket
+        self.state = state
         self.heard: list[Heard] = []
         self.followers: list[Follower] = []
 
@@ -60,6 +61,7 @@ class Flights:
         self._most = kept
         self._flying: dict[Question, _Flight] = {}
         self._kept: OrderedDict[Question, tuple[str, list[Heard]]] = OrderedDict()
+        """answers, and what they rested on"""
         self.joined = self.replayed = 0
         """answers that were heard along, and that came from those kept"""
 
@@ -70,15 +72,17 @@ class Flights:
         *,
         seconds: float,
         watch: Callable[[Follower], None],
-        generation: Callable[[], str],
+        state: Callable[[], str],
     ) -> Follower:
         """The events of an answer; `start` puts it in the queue where it is not on its way, and may refuse.
 
-        seconds: longest wait for its end; watch: told of the listener before anything arrives; generation: the domain's
-        live one: an answer from another is not given again
+        seconds: longest wait for its end; watch: told of the listener before anything arrives; state: what an answer
+        rests on beside its question, asked where answers are kept: one that rested on another is not given again
         """
         loop = asyncio.get_running_loop()
-        if self._most and (heard := self._still_true(question, generation)):
+        # Read before the work begins: what changes meanwhile makes an answer that is never given again.
+        now = _told(state) if self._most else ""
+        if heard := self._still_true(question, now):
             self.replayed += 1
             follower = Follower(loop, seconds=seconds)
             follower.waited_seconds = 0.0
@@ -88,7 +92,7 @@ class Flights:
             return follower
         flight = self._flying.get(question)
         if flight is None:
-            flight = self._flying[question] = _Flight(start())
+            flight = self._flying[question] = _Flight(start(), now)
             flight.ticket.observe = lambda result: self._arrived(question, flight, result)
         else:
             self.joined += 1
@@ -106,9 +110,9 @@ class Flights:
         over = result is None or isinstance(result, Exception)
         if over and self._flying.get(question) is flight:
             del self._flying[question]
-        done = next((event for event in reversed(flight.heard) if isinstance(event, DoneEvent)), None)
-        if result is None and done is not None and self._most:
-            self._kept[question] = (done.answer.trace.generation, flight.heard)
+        whole = any(isinstance(event, DoneEvent) for event in flight.heard)
+        if result is None and whole and flight.state:
+            self._kept[question] = (flight.state, flight.heard)
             self._kept.move_to_end(question)
             while len(self._kept) > self._most:
                 self._kept.popitem(last=False)
@@ -123,12 +127,20 @@ class Flights:
             del self._flying[question]
             flight.ticket.cancel()
 
-    def _still_true(self, question: Question, generation: Callable[[], str]) -> list[Heard]:
+    def _still_true(self, question: Question, now: str) -> list[Heard]:
         known = self._kept.get(question)
         if known is None:
             return []
-        if known[0] != generation():
+        if known[0] != now:
             del self._kept[question]
             return []
         self._kept.move_to_end(question)
         return known[1]
+
+
+def _told(state: Callable[[], str]) -> str:
+    """What there is to rest on; nothing where that cannot be told, and then no answer is kept."""
+    try:
+        return state()
+    except RagError:
+        return ""

@@ -82,31 +82,42 @@ class RateLimits:
 
     async def take(self, caller: Caller) -> Standing | None:
         """Count one request; None where the caller has no limit. Raises TooManyRequests, LimitsUnavailable."""
+        return await self._counted(caller, 1, owed=False)
+
+    async def owe(self, caller: Caller, requests: int) -> Standing | None:
+        """Count more requests of one that was let in: what is not left is owed, and the next ones wait for it.
+
+        So a batch that is larger than a minute's limit is answered, and costs what its questions would have cost one
+        by one. None where the caller has no limit. Raises LimitsUnavailable.
+        """
+        return await self._counted(caller, requests, owed=True)
+
+    async def _counted(self, caller: Caller, requests: int, *, owed: bool) -> Standing | None:
         limit = caller.requests_per_minute or self._default
         if not limit:
             return None
         try:
             async with self._turn:
-                return await self._count(caller.id, limit)
+                return await self._count(caller.id, limit, requests, owed=owed)
         except self._unreachable as error:
             reason = type(error).__name__  # its words may hold the URL, and that a password
             raise LimitsUnavailable(
                 f"the requests of keys cannot be counted ({reason}): start Redis, or unset UNDERSTUDY_LIMITS__REDIS_URL"
             ) from error
 
-    async def _count(self, identity: str, limit: int) -> Standing:
+    async def _count(self, identity: str, limit: int, requests: int, *, owed: bool) -> Standing:
         now = self._clock()
         step = WINDOW / limit
         stored = await self.store.get(identity)
         full = max(now, float(stored)) if stored else now
-        wait = full + step - WINDOW - now
+        wait = 0.0 if owed else full + step - WINDOW - now
         # a millionth of a second: rounding of a sum of floats must not cost the last request
         if wait > 1e-6:
             standing = Standing(limit, 0, math.ceil(full - now))
             raise Exhausted(standing, retry_after=wait)
-        full += step
-        await self.store.set(identity, repr(full), expires_in=WINDOW + 1)
-        return Standing(limit, int((WINDOW - (full - now)) / step + 1e-6), math.ceil(full - now))
+        full += step * requests
+        await self.store.set(identity, repr(full), expires_in=max(WINDOW, math.ceil(full - now)) + 1)
+        return Standing(limit, max(0, int((WINDOW - (full - now)) / step + 1e-6)), math.ceil(full - now))
 
 
 class Exhausted(TooManyRequests):

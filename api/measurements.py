@@ -24,7 +24,11 @@ SECONDS = (
 )
 """Upper bounds of times: from 10 ms, a search, to 30 s, as long as anyone waits; neighbours differ by half at most."""
 
-TOKENS_PER_SECOND = (1, 2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
+TOKENS_PER_SECOND = (1, 2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 4096)
+"""Upper bounds: a model writes at the lower ones and reads at the upper ones."""
+
+WORK = {"generate": "writing", "extract": "reading", "choose": "reading"}
+"""Stages in which the model works, and what it does there: writes an answer, or reads passages to find it in them."""
 
 REASONS = {
     "nothing was found": "nothing_found",
@@ -65,6 +69,8 @@ class Readings:
     """how many are `running` and `waiting` now"""
     engine: EngineStatistics | None = None
     card: ModelCard | None = None
+    spared: Mapping[str, int] = field(default_factory=dict)
+    """answers that took no work of their own: `joined` another caller's, or `replayed` from those kept"""
     jobs: Mapping[str, int] = field(default_factory=dict)
     """ingestion jobs that are remembered, by state"""
 
@@ -93,7 +99,8 @@ class Measurements(Collector):
         )
         self._speed = Histogram(
             "understudy_answer_tokens_per_second",
-            "Speed of answers in the model's own words.",
+            "Speed of the model: tokens written a second, or tokens read.",
+            ["work"],
             buckets=TOKENS_PER_SECOND,
             registry=registry,
         )
@@ -134,9 +141,11 @@ class Measurements(Collector):
         self._dropped.inc(answer.trace.citations_dropped)
         if answer.abstained:
             self._abstained.labels(reason_kind(answer.reason)).inc()
-        generating = sum(t.milliseconds for t in answer.trace.timings if t.stage == "generate") / 1000
-        if generating > 0 and answer.trace.completion_tokens:
-            self._speed.observe(answer.trace.completion_tokens / generating)
+        tokens = {"writing": answer.trace.completion_tokens, "reading": answer.trace.prompt_tokens}
+        for timing in answer.trace.timings:
+            work = WORK.get(timing.stage)
+            if work and timing.milliseconds > 0 and tokens[work]:
+                self._speed.labels(work).observe(tokens[work] / (timing.milliseconds / 1000))
 
     def answer_failed(self, code: str) -> None:
         """It ended with a problem of this code."""
@@ -158,6 +167,12 @@ class Measurements(Collector):
         for check in ("model", "index"):
             yield _gauge(f"understudy_{check}_ready", f"Whether the {check} is.", read.health.checks.get(check) == "ok")
         yield _labelled("understudy_answers_open", "Answers that are worked on or wait.", "state", read.answers)
+        spared = CounterMetricFamily(
+            "understudy_answers_spared", "Answers that took no work of their own.", labels=["how"]
+        )
+        for how, count in read.spared.items():
+            spared.add_metric([how], count)
+        yield spared
         yield _labelled("understudy_ingestion_jobs", "Ingestion jobs by state.", "state", read.jobs)
         yield self._build(read.card)
         processes = {"service": psutil.Process().memory_info().rss}

@@ -51,7 +51,7 @@ class Scraper:
         answers = self._observer.open_answers()
         jobs = Counter(str(job.state) for job in service.jobs())
         return self._observer.measurements.scrape(
-            Readings(health=health, answers=answers, engine=engine, card=card, jobs=jobs)
+            Readings(health=health, answers=answers, engine=engine, card=card, spared=service.spared(), jobs=jobs)
         )
 
 

@@ -73,7 +73,8 @@ class EmbeddingsController(Controller):
             for start in range(0, len(texts), AT_ONCE):
                 if left:
                     raise Cancelled("the caller went away")
-                vectors, count = await service.look_up(partial(_embed, data, texts[start : start + AT_ONCE]))
+                part = partial(_embed, data, texts[start : start + AT_ONCE])
+                vectors, count = await service.look_up(part, embeds=True)
                 parts.append(vectors)
                 tokens += count
             # 2,048 vectors take 0.3 s to write: not on the loop that everybody waits for.

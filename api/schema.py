@@ -47,6 +47,9 @@ RESPONSES: tuple[type[Value], ...] = (
     *EVENT_TYPES,
 )
 
+ANYWHERE = (400, 408, 503)
+"""What api.protocol says before any route is reached: no HTTP, too slow, too many connections. Always a problem."""
+
 ASKING = (400, 404, 413, 415, 500, 503)
 LISTING = (500, 503)
 METRICS = "# HELP understudy_ready Whether questions can be answered now.\n# TYPE understudy_ready gauge\n"
@@ -268,10 +271,14 @@ def _operation(operation: Operation) -> Json:
         str(status): {"description": description, "content": content}
         for status, (description, content) in operation.responses.items()
     }
-    for status in sorted({*operation.problems, *security.refusals(scope)}):
+    own = {*operation.problems, *security.refusals(scope)}
+    for status in sorted({*own, *ANYWHERE}):
         example = examples.PROBLEMS[status]
-        refusal = of_type(as_openai(example)) if operation.as_openai else _problem(example)
-        responses[str(status)] = {"description": example.title, "content": refusal}
+        refusal = of_type(as_openai(example)) if operation.as_openai and status in own else {}
+        if not refusal or status in ANYWHERE:
+            refusal |= _problem(example)
+        told = responses.setdefault(str(status), {"description": example.title, "content": {}})
+        told["content"] = told["content"] | refusal
         if status in security.HEADERS:
             responses[str(status)]["headers"] = security.HEADERS[status]
     said: Json = {

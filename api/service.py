@@ -10,16 +10,16 @@ import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Protocol, TypeVar
 
 from api.flights import Flights
 from api.ingesting import Ingesting, Receiving
 from api.jobs import Job
+from api.lookups import Lookups
 from api.queue import AnswerQueue, Results
 from rag.documents import DocumentSummary
-from rag.errors import BackendError, CorpusError, ModelBusy, RagError, UnknownDocument, UnknownDomain
+from rag.errors import BackendError, CorpusError, RagError, UnknownDocument, UnknownDomain
 from rag.protocols import Embedder, Vectors
 from rag.settings import Settings
 from rag.types import (
@@ -43,8 +43,13 @@ from four, whose embedder and engine keep each other waiting (docs/experiments.m
 LOOKUPS = 2
 """Threads that search and list: embedding has one owner, so that more would only wait inside it."""
 
-LOOKUP_SECONDS = 0.1
-"""Upper estimate of one search over 10,000 passages (6 ms measured on two idle cores), for Retry-After."""
+LOOKUP_SECONDS, EMBEDDING_SECONDS = 0.1, 0.3
+"""Until one was finished: upper estimates of a search over 10,000 passages, and of 32 texts at the embedder."""
+
+HEALTH_SECONDS = 1.0
+"""Longest wait for the pipeline's word on itself: whoever asks wants to know now that an engine is being started."""
+
+NO_WORD = "no word within a second: the engine is being started, or is too busy to say; ask again in a moment"
 
 log = logging.getLogger("understudy.api")
 
@@ -94,8 +99,8 @@ class Answering(Protocol):
         """What the engine does and has done, or None."""
         ...
 
-    def generation(self, domain: str) -> str:
-        """The live generation of a domain. Raises UnknownDomain."""
+    def state(self, domain: str) -> str:
+        """What answers about a domain rest on beside their questions. Raises UnknownDomain."""
         ...
 
     @property
@@ -146,13 +151,15 @@ class Service:
             max_waiting_each=settings.server.max_waiting_each,
         )
         self._flights = Flights(kept=settings.server.kept_answers)
-        self._lookups = ThreadPoolExecutor(LOOKUPS, thread_name_prefix="lookup")
-        self._looking = 0
+        waiting = settings.server.max_waiting
+        self._searches = Lookups("searching", threads=LOOKUPS, most_waiting=waiting, guess=LOOKUP_SECONDS)
+        self._embeddings = Lookups("embedding", threads=1, most_waiting=waiting, guess=EMBEDDING_SECONDS)
         self._ingesting = Ingesting(settings, self._embedder)
         self._stopping = False
         self._pipeline: Answering | None = None
         self._failure: RagError | None = None
         self._started: asyncio.Task[None] | None = None
+        self._health: asyncio.Task[Health] | None = None
 
     def start(self, on_built: Callable[[RagError | None], None]) -> None:
         """Begin to build; `on_built` is called on the event loop with None, or with what went wrong."""
@@ -168,7 +175,8 @@ class Service:
         if self._started is not None:
             await self._started
         await asyncio.to_thread(self._ingesting.close)
-        self._lookups.shutdown(wait=False, cancel_futures=True)
+        self._searches.close()
+        self._embeddings.close()
         if self._pipeline is not None:
             await asyncio.to_thread(self._pipeline.close)
 
@@ -185,7 +193,7 @@ class Service:
             lambda: self._queue.submit(lambda cancelled: pipeline.stream(question, cancelled=cancelled), caller=caller),
             seconds=most if seconds is None else min(seconds, most),
             watch=lambda results: self._watch(question, results),
-            generation=lambda: pipeline.generation(question.domain),
+            state=lambda: pipeline.state(question.domain),
         )
 
     async def look_up(
@@ -193,20 +201,15 @@ class Service:
         work: Callable[[Answering], T],
         *,
         domain: str | None = None,  # noqa: ARG002  # for the caller's view of this, in api/access.py
+        embeds: bool = False,
     ) -> T:
         """What `work` returns or raises. Raises Starting, ModelBusy, and what kept the pipeline from being built.
 
-        domain: the one that it is about, where it is about one.
+        domain: the one that it is about, where it is about one; embeds: whether it turns a caller's texts into vectors,
+        which waits for others of its kind and keeps no search waiting
         """
         pipeline = self._ready()
-        if self._looking >= self._settings.server.max_waiting + LOOKUPS:
-            wait = self._looking * LOOKUP_SECONDS / LOOKUPS
-            raise ModelBusy("too many searches wait already: try again in a moment", retry_after=wait)
-        self._looking += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._lookups, work, pipeline)
-        finally:
-            self._looking -= 1
+        return await (self._embeddings if embeds else self._searches).run(lambda: work(pipeline))
 
     # --- changing what is stored ---
 
@@ -245,12 +248,21 @@ class Service:
         return await asyncio.to_thread(self._ingesting.queue.cancel, job_id)
 
     async def health(self) -> Health:
-        """Whether questions can be answered now; answers at once while the pipeline is built."""
+        """Whether questions can be answered now; told at once, whatever the pipeline waits for."""
         try:
             pipeline = self._ready()
         except RagError as error:
             return Health(ready=False, checks={"stop" if self._stopping else "start": str(error)})
-        return await asyncio.to_thread(pipeline.health)
+        # One reading for all who ask: it waits for an engine that is started again, and starts one that died.
+        reading = self._health
+        if reading is None or reading.done():
+            reading = self._health = asyncio.create_task(asyncio.to_thread(pipeline.health))
+        await asyncio.wait({reading}, timeout=HEALTH_SECONDS)
+        return reading.result() if reading.done() else Health(ready=False, checks={"model": NO_WORD})
+
+    def spared(self) -> dict[str, int]:
+        """Answers that took no work of their own: heard along with another caller's, or kept from before."""
+        return {"joined": self._flights.joined, "replayed": self._flights.replayed}
 
     def statistics(self) -> EngineStatistics | None:
         """What the engine does and has done; None before there is one, and where it is not ours to see."""

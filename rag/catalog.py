@@ -127,6 +127,16 @@ class Catalog:
         """Where the domain's own calibration is, if it has one (rag.calibration)."""
         return self._root / check_domain_name(domain) / "calibration.json"
 
+    def state(self, domain: str) -> str:
+        """Another one whenever the live generation or the calibration is. Raises UnknownDomain."""
+        manifest = self.live(domain).manifest
+        try:
+            fitted = self.calibration_path(domain).stat().st_mtime_ns
+        except OSError:
+            fitted = 0
+        # The time too: a domain that was deleted and made anew begins at the same name.
+        return f"{manifest.generation} {manifest.created.isoformat()} {fitted}"
+
     def feedback_path(self, domain: str) -> Path:
         """Where what callers said of the domain's answers is kept (api.feedback_store)."""
         return self._root / check_domain_name(domain) / "feedback.sqlite"

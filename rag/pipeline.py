@@ -137,6 +137,7 @@ class Pipeline:
         with self._turns.taken(cancelled):
             clock.lap("wait")
             brief = self._brief(question, domain, searched, found, budget=budget, clock=clock)
+            check(cancelled)
             if question.options:
                 outcome = self._answerer.choose(question.options, brief, cancelled)
                 clock.lap("choose")
@@ -224,10 +225,9 @@ class Pipeline:
         """A stored document with its whole text, or None."""
         return self._domains.get(domain).documents.get(document_id)
 
-    def generation(self, domain: str) -> str:
-        """What no two live generations share, also where a domain was deleted and made anew. Raises UnknownDomain."""
-        manifest = self._catalog.live(domain).manifest
-        return f"{manifest.generation} {manifest.created.isoformat()}"
+    def state(self, domain: str) -> str:
+        """What answers rest on beside their questions, the day's documents in force included. Raises UnknownDomain."""
+        return f"{self._catalog.state(domain)} {datetime.now(UTC).date()}"
 
     # --- telling ---
 

@@ -21,6 +21,7 @@ MINUTES = {
     "hangups": 5.0,
     "chaos": 12.0,
     "ingestion": 5.0,
+    "conformance": 8.0,
     "transcripts": 1.0,
     "soak": 21.5,
 }
@@ -35,6 +36,7 @@ QUICK = {
     "hangups": ("--callers", "40"),
     "chaos": ("--kills", "1"),
     "ingestion": ("--documents", "50", "--seconds", "5"),
+    "conformance": ("--examples", "3"),
     "soak": ("--minutes", "0.5"),
 }
 """What shows that everything works, in a few minutes, and measures nothing worth telling."""

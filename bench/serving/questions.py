@@ -41,14 +41,14 @@ class Workload:
         return [question.question for question in self.questions]
 
 
-def arguments(description: str | None, *more: tuple[str, dict[str, Any]]) -> Namespace:
-    """The command line of a benchmark: `--suites` and its own options."""
+def arguments(description: str | None, *more: tuple[str, dict[str, Any]], suites: bool = True) -> Namespace:
+    """The command line of a benchmark: `--suites`, which one that needs none takes too, and its own options."""
     parser = ArgumentParser(description=description, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("--suites", type=Path, default=os.environ.get("SUITES"), help="folder of the suites")
     for name, options in more:
         parser.add_argument(name, **options)
     parsed = parser.parse_args()
-    if parsed.suites is None:
+    if suites and parsed.suites is None:
         parser.error("name the folder of the suites: --suites DIR, or SUITES=DIR")
     return parsed
 

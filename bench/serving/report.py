@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.serving.load import PEER_CLIENTS, against, line
+from bench.serving.plant import DOMAIN
 from bench.serving.plots import draw
 from bench.serving.results import FOLDER, Row
+from bench.serving.transcripts import PICTURE
 
 Parts = dict[str, Row]
 
@@ -39,6 +42,8 @@ def page(measured: dict[str, Row], out: Path) -> str:
     """The whole page; pictures go into a folder beside it."""
     parts = {name: {part: found["result"] for part, found in file["parts"].items()} for name, file in measured.items()}
     pictures = draw(out.with_suffix(""), parts)
+    if DOMAIN in parts.get("transcripts", {}) and PICTURE.is_file():
+        pictures["page"] = shutil.copyfile(PICTURE, out.with_suffix("") / PICTURE.name).name
     text = ["# Serving under load", "Written by `python -m bench.serving.report`; every ratio is from one run.\n"]
     for name, (title, tell) in SECTIONS.items():
         text.append(f"## {title}")
@@ -79,7 +84,7 @@ def _peers(parts: Parts) -> str:
 
 
 def _rows(parts: Parts) -> str:
-    return table(parts["cancel"]["rows"])
+    return table([row for part in parts.values() for row in part["rows"]])
 
 
 def _load(parts: Parts) -> str:
@@ -138,12 +143,26 @@ def _chaos(parts: Parts) -> str:
     return table(rows) + f"\n\nWhat callers were told while the engine died: {told}."
 
 
-def _transcripts(parts: Parts) -> str:
-    """What was done by each door, and how it ended; what came back is the corpus's words, which stay out of here."""
-    found = parts["transcripts"]
-    return "\n".join(
-        f"### {name}\n{said['outcome']}\n\n```\n{said['program'].strip()}\n```\n" for name, said in found.items()
+def _conformance(parts: Parts) -> str:
+    found = parts["conformance"]
+    told = (
+        f"{found['operations']} operations; for each, {found['examples']} requests that fit and as many that do not.\n"
     )
+    return "\n".join([told, table(found["rows"]), *(f"\n- {fault}" for fault in found["faults"])])
+
+
+def _transcripts(parts: Parts) -> str:
+    """What was done by each door, how it ended, and what came back: words of the sample corpus, which are ours."""
+    return "\n".join(
+        f"### {name}\n{said['outcome']}\n\n```\n{said['program'].strip()}\n```\n\n```\n{_short(said['output'])}\n```\n"
+        for name, said in parts.get(DOMAIN, {}).items()
+    )
+
+
+def _short(output: str) -> str:
+    """Lines as long as a reader follows them."""
+    lines = [line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}…" for line in output.splitlines()]
+    return "\n".join(lines if len(lines) <= MOST_LINES else [*lines[:MOST_LINES], "…"])
 
 
 SECTIONS: dict[str, tuple[str, Callable[[Parts], str]]] = {
@@ -156,9 +175,12 @@ SECTIONS: dict[str, tuple[str, Callable[[Parts], str]]] = {
     "hangups": ("Callers who hang up", _flat),
     "chaos": ("kill -9", _chaos),
     "ingestion": ("Documents that come in while clients ask", _flat),
+    "conformance": ("The OpenAPI document, by requests made up from it", _conformance),
     "transcripts": ("The same question by four doors", _transcripts),
 }
-PICTURES = {"load": ("latency", "rate"), "soak": ("memory",), "engine": ("engine",)}
+PICTURES = {"load": ("latency", "rate"), "soak": ("memory",), "engine": ("engine",), "transcripts": ("page",)}
+LONGEST_LINE, MOST_LINES = 300, 60
+"""Of what a program printed."""
 
 
 if __name__ == "__main__":

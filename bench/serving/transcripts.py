@@ -1,9 +1,10 @@
-"""The same question by four doors: curl, the official openai client, LlamaIndex, and the page by its own test.
+"""The same question by four doors: curl, the official openai client, LlamaIndex, and the page in the system's Chromium.
 
-Each is a program as a user would write it; what is run is what is shown. A client that is not installed is skipped with
-its reason. Knows no route but those that the programs name.
+All ask one server over the sample corpus, whose words may be shown. Each is a program as a user would write it; what is
+run is what is shown. A client that is not installed is skipped with its reason. Knows no route but those that the
+programs name.
 
-    python -m bench.serving.transcripts --suites DIR [--fresh]
+    python -m bench.serving.transcripts [--fresh]
 """
 
 from __future__ import annotations
@@ -13,15 +14,13 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
-from pathlib import Path
+from importlib.util import find_spec
 
-import httpx
-
-from bench.serving.client import headers
-from bench.serving.keys import keys_for
+from bench.serving.keys import create
+from bench.serving.plant import DOMAIN, QUESTION, plant
 from bench.serving.processes import running, start_ours
-from bench.serving.questions import Workload, arguments, prepare
-from bench.serving.results import Results, Row
+from bench.serving.questions import arguments
+from bench.serving.results import FOLDER, Results, Row
 
 SECONDS = 120
 
@@ -51,52 +50,68 @@ for source in response.source_nodes:
     print("-", source.node.get_content()[:200])
 """
 
-PAGE_TESTS = "tests/browser/test_page.py"
+PAGE = """\
+import shutil
+from playwright.sync_api import sync_playwright
+
+program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
+with sync_playwright() as playwright:
+    browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
+    page = browser.new_page(viewport={{"width": 1280, "height": 800}})
+    page.set_default_timeout(60_000)
+    page.goto("{url}")
+    dialog = page.get_by_role("dialog", name="A key is needed")
+    dialog.get_by_label("API key").fill("{key}")
+    page.keyboard.press("Enter")
+    page.get_by_label("Your question").fill("{question}")
+    page.get_by_role("button", name="Ask").click()
+    confidence = page.locator(".confidence").inner_text()  # comes with the checked answer
+    print(page.locator(".answer").inner_text(), "--", confidence)
+    page.get_by_role("button", name="Citation 1").click()
+    print("lit up:", page.locator("mark").inner_text())
+    page.screenshot(path="{picture}")
+    browser.close()
+"""
+
+PICTURE = FOLDER / "page.png"
+"""What the page showed last."""
+
 HIDDEN = "understudy_…"
 """Shown in place of a key."""
 
 
 def main() -> int:
     """Run each, print what it said; exit status 1 where one that is there failed."""
-    options = arguments(__doc__, ("--fresh", {"action": "store_true"}))
-    workload = prepare(options.suites)
+    options = arguments(__doc__, ("--fresh", {"action": "store_true"}), suites=False)
     results = Results("transcripts", fresh=options.fresh)
-    found = results.once("transcripts", {}, lambda: measure(workload))
+    found = results.once(DOMAIN, {}, measure)
     for name, said in found.items():
         print(f"--- {name}: {said['outcome']}\n{said['program']}\n{said['output']}")
     return 1 if any(said["outcome"] == "failed" for said in found.values()) else 0
 
 
-def measure(workload: Workload) -> Row:
+def measure() -> Row:
     """Ask by every door."""
-    (key,) = keys_for(1, workload.domain)
-    question = workload.texts()[0].replace('"', "'")
-    with running(start_ours()) as server:
-        said = {"url": server.url, "domain": workload.domain, "question": question, "key": key or "none"}
-        body = f'{{"question": "{question}", "domain": "{workload.domain}"}}'
-        curl = ["curl", "-sN", f"{server.url}/v1/answers/stream", "-H", "Content-Type: application/json"]
-        curl += ["-H", f"Authorization: Bearer {key}"] if key else []
-        found = {
-            "curl": _run([*curl, "-d", body], shlex.join([*curl, "-d", body])),
-            "openai client": _program(OPENAI.format(**said), ("openai",))
-            if httpx.get(f"{server.url}/v1/models", headers=headers(key)).status_code == 200
-            else _skipped(OPENAI.format(**said), "this server has no /v1/models"),
-            "LlamaIndex": _program(LLAMA_INDEX.format(**said), ("integrations",)),
-        }
-    if Path(PAGE_TESTS).is_file():
-        command = ["python", "-m", "pytest", "-q", PAGE_TESTS]
-        found["page"] = _run([sys.executable, *command[1:]], shlex.join(command))
-    else:
-        found["page"] = _skipped("", f"there is no {PAGE_TESTS} yet")
+    with plant():
+        key = create("bench-doors", "--scope", "read", "--domain", DOMAIN)
+        with running(start_ours()) as server:
+            said = {"url": server.url, "domain": DOMAIN, "question": QUESTION, "key": key, "picture": str(PICTURE)}
+            body = f'{{"question": "{QUESTION}", "domain": "{DOMAIN}"}}'
+            curl = ["curl", "-sN", f"{server.url}/v1/answers/stream", "-H", "Content-Type: application/json"]
+            curl += ["-H", f"Authorization: Bearer {key}", "-d", body]
+            found = {
+                "curl": _run(curl, shlex.join(curl)),
+                "openai client": _program(OPENAI.format(**said), ("openai",)),
+                "LlamaIndex": _program(LLAMA_INDEX.format(**said), ("integrations", "llama_index")),
+                "page": _program(PAGE.format(**said), ("playwright",)),
+            }
     for row in found.values():
-        row["program"] = row["program"].replace(key or HIDDEN, HIDDEN)
-        row["output"] = row["output"].replace(key or HIDDEN, HIDDEN)
+        row["program"] = row["program"].replace(key, HIDDEN)
+        row["output"] = row["output"].replace(key, HIDDEN)
     return found
 
 
 def _program(source: str, needs: Sequence[str]) -> Row:
-    from importlib.util import find_spec
-
     missing = [name for name in needs if find_spec(name) is None]
     if missing:
         return _skipped(source, f"not installed: {', '.join(missing)}")

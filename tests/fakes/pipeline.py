@@ -50,6 +50,8 @@ class FakePipeline:
         self.tokens = tokens
         self.stored = {"pumps.md": document("pumps.md", "Pumps", TEXT)}
         self.started: list[str] = []
+        self.asked: list[Question] = []
+        """what was asked for an answer or for passages, whole"""
         self.finished: list[str] = []
         self.cancelled = threading.Event()
         self.closed = threading.Event()
@@ -57,6 +59,7 @@ class FakePipeline:
 
     def stream(self, question: Question, *, cancelled: Callable[[], bool] | None = None) -> Iterator[Event]:
         self.started.append(question.text)
+        self.asked.append(question)
         self._check(question)
         if "early" in question.text:
             raise EngineDied("the engine ended while it read this question: ask again")
@@ -90,6 +93,7 @@ class FakePipeline:
         return self.embedder.embed(texts), sum(self.embedder.count_tokens(texts))
 
     def passages(self, question: Question, *, mode: RetrievalMode | None = None) -> list[Passage]:
+        self.asked.append(question)
         self._check(question)
         return [passage()]
 
@@ -111,7 +115,7 @@ class FakePipeline:
             )
         ]
 
-    def generation(self, domain: str) -> str:
+    def state(self, domain: str) -> str:
         self._check(Question(text="x", domain=domain))
         return "g1"
 

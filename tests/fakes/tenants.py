@@ -82,7 +82,7 @@ class Tenants(FakePipeline):
         whole = self._document(domain)
         return whole if document_id == whole.id else None
 
-    def generation(self, domain: str) -> str:
+    def state(self, domain: str) -> str:
         self._know(domain)
         return f"g-{mark(domain)}"
 

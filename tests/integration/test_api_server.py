@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from rag.settings import Settings, load
+from rag.types import Health
 from tests.fakes.pipeline import FakePipeline
 from tests.fakes.server import served
 
@@ -182,6 +183,36 @@ def test_live_answers_while_the_models_load_and_ready_says_what_it_waits_for() -
             assert int(refused.headers["retry-after"]) >= 1
         finally:
             loaded.set()
+        assert until(lambda: ready(url))
+
+
+def test_ready_tells_at_once_that_an_engine_is_being_started() -> None:
+    up = threading.Event()
+    up.set()
+    readings: list[float] = []
+
+    class Restarting(FakePipeline):
+        def health(self) -> Health:
+            readings.append(time.monotonic())
+            assert up.wait(30)
+            return super().health()
+
+    with served(lambda _: Restarting()) as url:
+        assert until(lambda: ready(url))
+        up.clear()
+        readings.clear()
+        try:
+            with ThreadPoolExecutor(4) as pool:
+                begun = time.monotonic()
+                told = list(pool.map(lambda _: httpx.get(f"{url}/health/ready", timeout=20), range(4)))
+                assert time.monotonic() - begun < 10
+            for response in told:
+                assert (response.status_code, response.json()["ready"]) == (503, False)
+                assert "engine is being started" in response.json()["checks"]["model"]
+            assert len(readings) == 1, "each would hold a thread as long as it waits"
+            assert httpx.get(f"{url}/health/live").status_code == 200
+        finally:
+            up.set()
         assert until(lambda: ready(url))
 
 

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from api.feedback_store import Feedback, FeedbackStore
+from api.keys import Keys
 from evaluation.suites import read_suite
 from rag.catalog import Catalog
 from rag.settings import Settings, load
@@ -109,6 +110,20 @@ def test_a_full_queue_is_waited_for_once_the_batch_has_begun() -> None:
         # who comes to a full queue is told so at once; a batch that was let in is finished
         assert response.status_code == 503 or all(item["answer"] for item in response.json()["items"])
     assert said[0].status_code == 200
+
+
+def test_every_question_of_a_batch_counts_in_the_key_s_limit(settings: Settings) -> None:
+    _, key = Keys(settings.data.directory).create("desk", scopes=["read"], domains=["plant"], requests_per_minute=10)
+    with served(lambda _: FakePipeline(), settings) as url:
+        assert until(lambda: ready(url))
+        with httpx.Client(base_url=url, headers={"X-API-Key": key}) as client:
+            body = {"questions": [ask(f"{number}") for number in range(8)]}
+            said = client.post("/v1/answers/batch", json=body)
+            assert (said.status_code, said.headers["ratelimit-remaining"]) == (200, "2")
+            assert client.post("/v1/answers/batch", json=body).status_code == 200  # let in, and six of it owed
+            refused = client.post("/v1/answers", json=ask("next"))
+    assert refused.status_code == 429
+    assert int(refused.headers["retry-after"]) <= 42  # six owed and one more, of ten a minute
 
 
 @pytest.mark.parametrize("count", [0, 101])

@@ -18,7 +18,7 @@ from rag.types import Health, Question
 from tests.fakes.tenants import Tenants, mark
 
 PLANT = Caller("desk", frozenset({"read"}), frozenset({"plant", "planned"}))
-OWN = {"start", "refuse", "stop", "card", "statistics"}
+OWN = {"start", "refuse", "stop", "card", "statistics", "spared"}
 """What the application does with the whole, and no caller; its metrics are for keys over all domains."""
 
 

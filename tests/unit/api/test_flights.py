@@ -10,7 +10,7 @@ import pytest
 
 from api.flights import Flights, Follower
 from api.queue import AnswerQueue, Results, Ticket
-from rag.errors import Cancelled, EngineDied, ModelBusy, ModelTimeout
+from rag.errors import Cancelled, EngineDied, ModelBusy, ModelTimeout, UnknownDomain
 from rag.types import Event, Question
 from tests.fakes.pipeline import FakePipeline
 
@@ -21,25 +21,25 @@ SOON = 5.0
 class Desk:
     """Flights over a queue and the fake pipeline, which waits at a gate before it answers."""
 
-    def __init__(self, *, kept: int = 0, generation: str = "g1") -> None:
+    def __init__(self, *, kept: int = 0) -> None:
         self.pipeline = FakePipeline()
         self.queue = AnswerQueue(max_waiting=8)
         self.flights = Flights(kept=kept)
         self.gate = threading.Event()
         self.begun, self.given_up = threading.Event(), threading.Event()
-        self.generation = generation
+        self.state = "g1"
         self.watched: list[Follower] = []
 
     def ask(self, question: Question = QUESTION, *, seconds: float = SOON) -> Results[Event]:
         return self.flights.ask(
             question,
-            lambda: self._start(question),
+            lambda: self.start(question),
             seconds=seconds,
             watch=self.watched.append,
-            generation=lambda: self.generation,
+            state=lambda: self.state,
         )
 
-    def _start(self, question: Question) -> Ticket[Event]:
+    def start(self, question: Question) -> Ticket[Event]:
         def work(cancelled: Callable[[], bool]) -> Iterator[Event]:
             self.begun.set()
             while not self.gate.wait(0.005):
@@ -77,6 +77,7 @@ def test_fifty_who_ask_the_same_are_answered_by_one_answer() -> None:
 def test_who_comes_late_hears_it_from_the_beginning() -> None:
     async def run() -> None:
         desk = Desk()
+        desk.pipeline.tokens = 50
         desk.gate.set()
         slow = QUESTION.model_copy(update={"text": "slow"})
         first = desk.ask(slow)
@@ -161,16 +162,41 @@ def test_kept_answers_are_given_again_until_the_documents_change_or_there_are_to
         first = await everything(desk.ask())
         assert await everything(desk.ask()) == first
         assert (len(desk.pipeline.started), desk.flights.replayed) == (1, 1)
-        desk.generation = "g2"
+        desk.state = "g2"
         await everything(desk.ask())
-        assert len(desk.pipeline.started) == 2, "the answer was from another generation"
-        desk.generation = "g1"  # the fake's answers say g1
+        assert len(desk.pipeline.started) == 2, "the answer rested on another generation"
         await everything(desk.ask())
+        assert (len(desk.pipeline.started), desk.flights.replayed) == (2, 2)
         for text in ("a", "b"):
             await everything(desk.ask(QUESTION.model_copy(update={"text": text})))
         before = len(desk.pipeline.started)
         await everything(desk.ask())
         assert len(desk.pipeline.started) == before + 1, "two are kept, the least recently asked one went"
+        await desk.queue.close()
+
+    asyncio.run(run())
+
+
+def test_an_answer_is_kept_under_what_it_began_with_and_not_at_all_where_that_cannot_be_told() -> None:
+    async def run() -> None:
+        desk = Desk(kept=2)
+        first = desk.ask()
+        desk.state = "g2"  # between the first words and the last
+        desk.gate.set()
+        await everything(first)
+        await everything(desk.ask())
+        assert len(desk.pipeline.started) == 2
+
+        def lost() -> str:
+            raise UnknownDomain.named("plant")
+
+        question = QUESTION.model_copy(update={"text": "other"})
+        for _ in range(2):
+            asked = desk.flights.ask(
+                question, lambda: desk.start(question), seconds=SOON, watch=desk.watched.append, state=lost
+            )
+            assert (await everything(asked))[-1].type == "done"
+        assert len(desk.pipeline.started) == 4
         await desk.queue.close()
 
     asyncio.run(run())

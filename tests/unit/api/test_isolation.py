@@ -31,7 +31,7 @@ from api.caller import SCOPES
 from api.examples import DOMAIN
 from api.keys import FILE, Keys
 from api.schema import document
-from rag.settings import DataSettings, LimitSettings, Settings
+from rag.settings import DataSettings, LimitSettings, ServerSettings, Settings
 from tests.fakes.tenants import Tenants, mark
 
 HELD = "held-by-another"
@@ -134,7 +134,11 @@ class Worlds:
 
 async def open_world(data: Path, stack: AsyncExitStack, *names: str) -> World:
     """A service over some domains that is ready."""
-    settings = Settings(data=DataSettings(directory=data), limits=LimitSettings(requests_per_minute=0))
+    settings = Settings(
+        data=DataSettings(directory=data),
+        limits=LimitSettings(requests_per_minute=0),
+        server=ServerSettings(kept_answers=100),
+    )
     app = create_app(settings, lambda _: Tenants(*names))
     await stack.enter_async_context(app.lifespan())
     transport = httpx.ASGITransport(cast("Any", app), raise_app_exceptions=False)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -43,6 +45,25 @@ def test_a_key_is_found_by_its_text_and_opens_what_it_was_made_for(keys: Keys) -
     caller = found.caller()
     assert (caller.id, caller.scopes, caller.requests_per_minute) == (key.id, frozenset({"read"}), 5)
     assert [caller.may(name) for name in ("plant", "office", "other")] == [True, True, False]
+
+
+def test_a_key_is_compared_in_constant_time_whether_its_id_is_known_or_not(
+    keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[tuple[int, int]] = []
+
+    def compare(one: str, other: str) -> bool:
+        compared.append((len(one), len(other)))
+        return hmac.compare_digest(one, other)
+
+    _, text = keys.create("desk", scopes=["read"], domains=None)
+    monkeypatch.setattr("api.keys.hmac", SimpleNamespace(compare_digest=compare))
+    keys.find(text)
+    for wrong in (text[:-3] + "abc", f"understudy_{'0' * 12}_{text[-43:]}", "no key at all"):
+        with pytest.raises(NotAuthenticated):
+            keys.find(wrong)
+    # hashes of one length each time, so that neither a secret nor an id is told by how long the refusal took
+    assert compared == [(64, 64)] * 4
 
 
 def test_a_key_over_all_domains_opens_those_still_to_come(keys: Keys) -> None:

@@ -153,3 +153,25 @@ def test_a_redis_that_is_not_there_is_a_sentence_without_its_password(tmp_path: 
 def test_what_is_no_url_of_redis_is_refused_at_the_start() -> None:
     with pytest.raises(InvalidSettings, match="UNDERSTUDY_LIMITS__REDIS_URL"):
         RateLimits(LimitSettings(redis_url=SecretStr("http://127.0.0.1:6379")))
+
+
+def test_a_batch_costs_what_its_questions_would_and_what_is_not_left_is_owed(settings: LimitSettings) -> None:
+    clock = Clock()
+    batches = Caller("batches", frozenset({"read"}), None)
+
+    async def scene() -> None:
+        limits = RateLimits(settings, clock)
+        async with limits.store:
+            await limits.take(batches)
+            standing = await limits.owe(batches, 6)  # seven questions of four a minute
+            assert standing is not None
+            assert (standing.remaining, standing.reset) == (0, 105)
+            for passed, wait in ((0, 60), (59, 1)):
+                clock.time += passed
+                with pytest.raises(Exhausted) as caught:
+                    await limits.take(batches)
+                assert caught.value.retry_after == pytest.approx(wait)
+            clock.time += 1
+            assert await limits.take(batches) is not None
+
+    asyncio.run(scene())

@@ -20,9 +20,9 @@ from api.app import create_app
 from api.measurements import ENGINE_COUNTS, ENGINE_GAUGES, REASONS, SECONDS, Measurements, Readings, reason_kind
 from api.observing import Observer
 from api.queue import AnswerQueue
-from rag.settings import Settings
-from rag.types import EngineStatistics, Health, ModelCard, Question
-from tests.fakes.pipeline import FakePipeline
+from rag.settings import ServerSettings, Settings
+from rag.types import EngineStatistics, Health, ModelCard, Question, StageTiming
+from tests.fakes.pipeline import FakePipeline, answer
 
 ROOT = Path(__file__).parents[3]
 PLANT = {"question": "How often?", "domain": "plant"}
@@ -84,10 +84,33 @@ def test_an_answer_is_timed_and_its_tokens_are_counted(client: Client) -> None:
     assert value(samples, "understudy_answer_seconds_count", basis="none") == 2
     assert value(samples, "understudy_answer_tokens_total", direction="in") == 80
     assert value(samples, "understudy_answer_tokens_total", direction="out") == 6
-    assert value(samples, "understudy_answer_tokens_per_second_sum") == pytest.approx(200)
+    assert value(samples, "understudy_answer_tokens_per_second_sum", work="writing") == pytest.approx(200)
     assert value(samples, "understudy_citations_total") == 2
     assert value(samples, "understudy_citation_failures_total") == 0
     assert value(samples, "understudy_answers_open", state="running") == 0
+
+
+def test_the_speed_of_an_answer_that_is_read_is_measured_too() -> None:
+    measurements = Measurements()
+    given = answer("How often?", (), "")
+    read = given.trace.model_copy(update={"timings": (StageTiming(stage="extract", milliseconds=50.0),)})
+    measurements.answer_given(given.model_copy(update={"trace": read}), 0.1)
+    text = measurements.scrape(Readings(Health(ready=True, checks={}), {})).decode()
+    # 40 tokens of a prompt in 50 ms
+    assert '\nunderstudy_answer_tokens_per_second_sum{work="reading"} 800.0\n' in text
+    assert 'work="writing"' not in text
+
+
+def test_answers_that_took_no_work_of_their_own_are_counted() -> None:
+    settings = Settings(server=ServerSettings(kept_answers=1))
+    with TestClient(create_app(settings, lambda _: WithEngine())) as client:
+        while client.get("/health/ready").status_code != 200:
+            pass
+        for _ in range(3):
+            ask(client)
+        samples = scrape(client)
+    assert value(samples, "understudy_answers_spared_total", how="replayed") == 2
+    assert value(samples, "understudy_answers_spared_total", how="joined") == 0
 
 
 def test_abstaining_failing_and_being_refused_are_told_apart(client: Client) -> None:

@@ -15,7 +15,7 @@ from litestar.testing import TestClient
 from api.app import create_app
 from rag.errors import ModelUnavailable
 from rag.settings import Settings
-from rag.types import Answer, DomainInfo, Passage
+from rag.types import Answer, Condition, DomainInfo, Filter, Passage, Question, Turn
 from tests.fakes.pipeline import QUOTE, TEXT, FakePipeline
 
 ASK = {"question": "How often is the pump greased?", "domain": "plant"}
@@ -66,10 +66,22 @@ def test_an_answer_comes_with_its_citation(client: Client) -> None:
     assert TEXT[citation.char_start : citation.char_end] == citation.quote == QUOTE
 
 
-def test_every_field_of_a_request_reaches_the_pipeline(client: Client) -> None:
+def test_every_field_of_a_request_reaches_the_pipeline(client: Client, pipeline: FakePipeline) -> None:
     turns = [{"question": "Which line?", "answer": "Line 4"}]
-    body = ASK | {"earlier": turns, "filter": {"conditions": [{"field": "line", "equals": 4}]}, "max_passages": 3}
+    chosen = {"filter": {"conditions": [{"field": "line", "equals": 4}]}}
+    body = ASK | chosen | {"earlier": turns, "max_passages": 3, "options": ["daily", "weekly"], "timeout_seconds": 9}
     assert client.post("/v1/answers", json=body).status_code == 200
+    assert client.post("/v1/passages", json=ASK | chosen | {"limit": 7}).status_code == 200
+    asked = Question(
+        text=ASK["question"],
+        domain="plant",
+        earlier=(Turn(question="Which line?", answer="Line 4"),),
+        filter=Filter(conditions=(Condition(field="line", equals=4),)),
+        max_passages=3,
+        options=("daily", "weekly"),
+    )
+    searched = asked.model_copy(update={"earlier": (), "max_passages": 7, "options": ()})
+    assert pipeline.asked == [asked, searched]
 
 
 def test_a_stream_is_numbered_and_named_events(client: Client) -> None:

@@ -130,6 +130,14 @@ def test_every_refusal_of_a_question_is_documented_as_a_problem(path: str) -> No
     assert "Retry-After" in responses["503"]["headers"]
 
 
+@pytest.mark.parametrize(("name", "said"), operations(), ids=[name for name, _ in operations()])
+def test_what_is_refused_before_any_route_is_reached_is_documented_everywhere(name: str, said: dict[str, Any]) -> None:
+    for status in ("400", "408", "503"):
+        assert "application/problem+json" in said["responses"][status]["content"], name
+    if name == "GET /health/ready":
+        assert "application/json" in said["responses"]["503"]["content"]
+
+
 def test_the_example_cites_the_exact_words() -> None:
     citation = examples.CITATION
     assert examples.TEXT[citation.char_start : citation.char_end] == citation.quote

@@ -12,8 +12,11 @@ import httpx
 import pytest
 
 from api.keys import Keys
+from api.schema import document
 from bench.serving import hangups, results
 from bench.serving.client import Asked, ask, caller, closed_loop, events, ours
+from bench.serving.conformance import narrowed
+from bench.serving.fuzz import names
 from bench.serving.load import against, line, summary
 from bench.serving.report import page
 from bench.serving.results import Results, percentile, slope, spread
@@ -146,6 +149,7 @@ def test_the_report_tells_what_is_measured_and_what_is_not(tmp_path: Path) -> No
     assert "2 cores · commit abc · 2026-11-25 · `python -m bench.serving.load --suites DIR`" in text
     assert "| ours-4 | peer-4 | 0.25 |" in text
     assert "Not measured yet: `python -m bench.serving.soak`." in text
+    assert "Not measured yet: `python -m bench.serving.conformance`." in text
     assert "<svg" in (tmp_path / "serving" / "latency.svg").read_text("utf-8")
 
 
@@ -176,3 +180,31 @@ def test_what_the_engine_holds_is_read_with_a_key_that_may(tmp_path: Path) -> No
         assert hangups.gauges(url, client) == {}
         assert hangups.gauges(url, watcher) == hangups.NOTHING
     assert hangups.gauges(url, watcher) == {}
+
+
+def test_made_up_requests_name_domains_that_there_may_be() -> None:
+    whole = document()
+    found = narrowed(whole)
+    assert found["components"]["schemas"]["AnswerRequest"]["properties"]["domain"]["enum"] == ["plant", "office"]
+    (domain,) = found["paths"]["/v1/domains/{domain}"]["delete"]["parameters"]
+    assert domain["schema"]["enum"] == ["plant", "office"]
+    assert names(found) == names(whole) == names(document())
+    assert "enum" not in whole["components"]["schemas"]["AnswerRequest"]["properties"]["domain"]
+
+
+def test_the_report_shows_what_came_back_by_each_door_over_the_sample_corpus_alone(tmp_path: Path) -> None:
+    about = {"hardware": "2 cores", "commit": "abc", "date": "2026-11-25", "command": "python -m bench"}
+    said = {"curl": {"outcome": "answered", "program": "curl -sN …", "output": "event: done\n" + "x" * 1000}}
+    rows = [{"key": "own", "requests": 7, "statuses": "200: 7", "not as documented": 1}]
+    kept = {"operations": 22, "examples": 3, "rows": rows, "faults": ["own: GET /metrics: 418"]}
+    measured: dict[str, Any] = {
+        "transcripts": about | {"parts": {"plant": {"settings": {}, "result": said}}},
+        "conformance": about | {"parts": {"conformance": {"settings": {}, "result": kept}}},
+    }
+    text = page(measured, tmp_path / "serving.md")
+    assert "curl -sN …\n```\n\n```\nevent: done\n" in text
+    assert "x" * 301 not in text
+    assert "| own | 7 | 200: 7 | 1 |" in text
+    assert "- own: GET /metrics: 418" in text
+    measured["transcripts"]["parts"] = {"of another corpus": {"settings": {}, "result": said}}
+    assert "event: done" not in page(measured, tmp_path / "serving.md")
