@@ -6,7 +6,7 @@ Questions go first: the pipeline's embedder is asked in short calls, and the sto
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, closing
 from typing import TYPE_CHECKING, Literal
 
@@ -20,7 +20,7 @@ from rag.protocols import Embedder
 from rag.settings import Settings
 
 if TYPE_CHECKING:
-    from ingest.corpus import Unreadable
+    from ingest.corpus import Partly, Unreadable
     from ingest.progress import Progress
 
 TOLD = 1000
@@ -142,6 +142,7 @@ class Ingesting:
                 "changed": done.changed,
                 "unchanged": done.unchanged,
                 "unreadable": _told(done.unreadable),
+                "partly": _told(done.partly),
             }
         )
 
@@ -158,7 +159,7 @@ class Ingesting:
         )
 
 
-def _told(unreadable: list[Unreadable]) -> tuple[Unread, ...]:
+def _told(unreadable: Sequence[Unreadable | Partly]) -> tuple[Unread, ...]:
     told = [Unread(source=item.source, reason=item.reason) for item in unreadable[:TOLD]]
     if len(unreadable) > TOLD:
         told.append(Unread(source="", reason=f"and {len(unreadable) - TOLD} more"))

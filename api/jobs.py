@@ -42,7 +42,7 @@ ENDED = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
 
 
 class Unread(Value):
-    """A file or row that gave no document."""
+    """A file or row that gave no document, or not all of one."""
 
     source: str
     reason: str
@@ -65,6 +65,7 @@ class Job(Value):
     unchanged: NonNegativeInt = 0
     removed: NonNegativeInt = 0
     unreadable: tuple[Unread, ...] = ()
+    partly: tuple[Unread, ...] = Field((), description="documents of which some pages gave no text")
     error: str = Field("", description="why it failed, or was cancelled")
 
 

@@ -88,7 +88,8 @@ def operations() -> tuple[Operation, ...]:
             "/v1/jobs/{id}",
             "readJob",
             "Read how far a job is",
-            "`documents` of about `total` were looked at; `unreadable` says why a file or row gave no document.",
+            "`documents` of about `total` were looked at; `unreadable` says why a file or row gave no document, "
+            "`partly` which pages of one were not read.",
             None,
             {200: ("The job as it is now", job)},
             (404, 500),

@@ -70,7 +70,7 @@ def change(data: Path, source: Path, operation: str, ids: list[str]) -> int:
             if operation == "apply":
                 run.apply(open_corpus(source), target, prune=True)
             elif operation == "rebuild":
-                rebuilding.rebuild(target, Catalog(data).live(DOMAIN))
+                rebuilding.rebuild(target)
             else:
                 remove(target, ids)
     except RagError as error:

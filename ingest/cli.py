@@ -16,7 +16,7 @@ import typer
 from ingest.cli_copies import backup, migrate, restore
 from ingest.cli_generations import generations, rebuild, rollback
 from ingest.cli_watch import watch
-from ingest.console import bar, print_json, print_table, refusals, sentence
+from ingest.console import bar, print_json, print_table, refusals, sentence, shortfalls
 
 if TYPE_CHECKING:
     from ingest.corpus import Corpus
@@ -255,22 +255,32 @@ def _target(domain: str, *, create: bool, **declared: Any) -> Iterator[Target]:
 
 
 def _print_plan(found: Plan) -> None:
+    old, new = {pair[0] for pair in found.renamed}, {pair[1] for pair in found.renamed}
     lists: list[tuple[str, list[str]]] = [
-        ("new", found.new),
+        ("new", [name for name in found.new if name not in new]),
         ("changed", found.changed),
-        ("moved", [f"{old} -> {new}" for old, new in found.moved]),
-        ("removed" if found.prune else "gone from the source, kept without --prune", found.gone),
-        ("unreadable", [f"{item.source}: {item.reason}" for item in found.unreadable]),
+        ("moved", [f"{before} -> {after}" for before, after in found.moved]),
+        ("renamed, the old one kept without --prune", [f"{before} -> {after}" for before, after in found.renamed]),
+        (
+            "removed" if found.prune else "gone from the source, kept without --prune",
+            [name for name in found.gone if name not in old],
+        ),
     ]
     for name, items in lists:
         for item in items[:SHOWN]:
             typer.echo(f"{name}: {item}")
         if len(items) > SHOWN:
             typer.echo(f"{name}: {len(items) - SHOWN} more; --json lists all")
+    for line in shortfalls(found.unreadable[:SHOWN], found.partly[:SHOWN]):
+        typer.echo(line)
+    for name, count in (("unreadable", len(found.unreadable)), ("partly read", len(found.partly))):
+        if count > SHOWN:
+            typer.echo(f"{name}: {count - SHOWN} more; --json lists all")
+    partly = f", {len(found.partly)} partly read" if found.partly else ""
     typer.echo(
         f"{found.domain}: {len(found.new)} new, {len(found.changed)} changed, {len(found.moved)} moved, "
         f"{found.unchanged} unchanged, {len(found.gone) if found.prune else 0} removed, {len(found.unreadable)} "
-        f"unreadable; {found.chunks} chunks to embed, {found.reused} taken over, about {found.seconds:.0f} s"
+        f"unreadable{partly}; {found.chunks} chunks to embed, {found.reused} taken over, about {found.seconds:.0f} s"
     )
 
 
@@ -278,5 +288,5 @@ def _print_summary(summary: Summary) -> None:
     typer.echo(sentence(summary))
     if summary.repaired:
         typer.echo(f"{summary.repaired} documents of an interrupted run were put right first")
-    for item in summary.unreadable:
-        typer.echo(f"unreadable: {item.source}: {item.reason}", err=True)
+    for line in shortfalls(summary.unreadable, summary.partly):
+        typer.echo(line, err=True)

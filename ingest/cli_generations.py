@@ -66,18 +66,17 @@ def rebuild(domain: Domain, as_json: Json = False) -> None:
     """
     from ingest.opening import open_target
     from ingest.rebuilding import rebuild as run_rebuild
-    from rag.build import open_catalog, open_embedder
+    from rag.build import open_embedder
     from rag.settings import load
 
     with refusals():
         settings = load()
-        live = open_catalog(settings).live(domain)
         with (
             closing(open_embedder(settings)) as embedder,
             closing(open_target(settings, domain, embedder, create=False, afresh=True)) as target,
             bar(f"rebuild {domain}", silent=as_json) as progress,
         ):
-            done = run_rebuild(target, live, progress=progress)
+            done = run_rebuild(target, progress=progress)
     if as_json:
         print_json(asdict(done))
     else:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ingest.console import print_line, refusals, sentence
+from ingest.console import print_line, refusals, sentence, shortfalls
 
 if TYPE_CHECKING:
     from ingest.progress import Progress
@@ -27,14 +27,17 @@ def watch(
     path: Annotated[Path, typer.Argument(help="A folder (with or without corpus.toml), or a file.")],
     domain: Annotated[str, typer.Option("--domain", "-d", help="The domain that follows it.")],
     *,
-    prune: Annotated[bool, typer.Option("--prune", help="Remove documents that the path no longer holds.")] = False,
+    prune: Annotated[
+        bool, typer.Option("--prune/--keep", help="Remove documents that the path does not hold, or keep them.")
+    ] = True,
     every: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks at the path.")] = 5.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON for each run.")] = False,
 ) -> None:
     """Apply PATH now and whenever it has changed and come to rest, until Ctrl-C or SIGTERM; then exit with 0.
 
-    Each change is an ordinary `apply`: a service goes on answering. A round that fails is told and tried again. Without
-    --prune a renamed file is a new document beside the old one.
+    Each change is an ordinary `apply --prune`: a service goes on answering. A round that fails is told and tried again.
+    What the domain holds from elsewhere is removed too, unless --keep says otherwise; with it a renamed file is a new
+    document beside the old one. `rollback` brings back what one run removed.
     """
     from ingest.watching import follow
     from rag.catalog import check_domain_name
@@ -48,8 +51,8 @@ def watch(
             print_line({"event": "apply", **asdict(summary)})
             return
         typer.echo(f"{_now()} {sentence(summary)}")
-        for item in summary.unreadable:
-            tell(f"unreadable: {item.source}: {item.reason}")
+        for line in shortfalls(summary.unreadable, summary.partly):
+            tell(line)
 
     def tell(line: str) -> None:
         if line not in said:  # what stays wrong is told once
@@ -80,16 +83,20 @@ def watch(
 def _applying(
     settings: Settings, path: Path, domain: str, prune: bool, stack: ExitStack
 ) -> Callable[[Callable[[Progress], None]], Summary]:
-    """One run over the path as it is now; the embedder is loaded for the first and kept for the others."""
+    """One run over the path as it is now; embedder and reading process are started for the first and then kept."""
     from ingest.corpus import open_corpus
     from ingest.opening import open_target
+    from ingest.reading_process import ReadingProcess
     from ingest.run import apply
     from rag.build import open_embedder
 
+    limits = settings.uploads
+    reading = ReadingProcess(seconds=limits.file_seconds, megabytes=limits.file_megabytes)
+    stack.enter_context(closing(reading))
     loaded: list[Embedder] = []
 
     def once(progress: Callable[[Progress], None]) -> Summary:
-        corpus = open_corpus(path)
+        corpus = open_corpus(path, read=reading.read)
         if not loaded:
             loaded.append(stack.enter_context(closing(open_embedder(settings))))
         declared = corpus.declaration

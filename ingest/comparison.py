@@ -1,31 +1,34 @@
 """A corpus against what is stored: which documents are new, changed, moved, gone or as they were. Writes nothing.
 
 A document that was stored under another id with the same content lends its vectors; where that id is gone from the
-corpus and is to be pruned, the document is said to have moved. Knows no index.
+corpus, the document was renamed, and is said to have moved where what is gone is to be pruned. Knows no index.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from ingest.corpus import Found, Unreadable
+from ingest.corpus import Found, Partly, Unreadable
 from ingest.embedding import RECIPE, Ready, chunks_of
-from ingest.metadata import typed
+from ingest.metadata import UNREADABLE_PAGES, typed
 from ingest.splitting import FINGERPRINT
 from rag.documents import DocumentSummary
 from rag.errors import UnreadableDocument
-from rag.types import FieldType
+from rag.types import FieldType, MetadataValue
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of the documents that are not in both: none is in two of the lists."""
+    """What became of the documents that are not in both: none is in two of the first three lists."""
 
     new: list[str]
     moved: list[tuple[str, str]]
     """(old id, new id); only where what is gone is pruned."""
     gone: list[str]
+    renamed: list[tuple[str, str]]
+    """(old id, new id) where nothing is pruned: both stay, the old one is in `gone` and the new one in `new`."""
 
 
 class Comparison:
@@ -44,17 +47,18 @@ class Comparison:
         """
         self._stored = {item.id: item for item in stored}
         self._live = set(self._stored if live is None else live)
-        self._by_content: dict[str, str] = {}
+        self._by_content: dict[str, list[str]] = defaultdict(list)
         for item in self._stored.values():
-            self._by_content.setdefault(item.file_sha256, item.id)
+            self._by_content[item.file_sha256].append(item.id)
         self._fields = fields
         self._declared = ",".join(f"{name}:{kind}" for name, kind in sorted(fields.items()))
         self._seen: dict[str, str] = {}
-        self._lent: dict[str, str] = {}
+        self._lent: dict[str, list[str]] = {}
         self.new: list[str] = []
         self.changed: list[str] = []
         self.unchanged = 0
         self.unreadable: list[Unreadable] = []
+        self.partly: list[Partly] = []
 
     def take(self, found: Found | Unreadable) -> Ready | None:
         """Read and split a document if it is new or changed; count it either way."""
@@ -70,6 +74,7 @@ class Comparison:
         stored = self._stored.get(found.id)
         if stored and (stored.file_sha256, stored.recipe, stored.source) == (found.file_sha256, recipe, found.source):
             self.unchanged += 1
+            self._note_pages(found.source, stored.metadata)
             return None
         try:
             document = found.read()
@@ -77,17 +82,19 @@ class Comparison:
         except UnreadableDocument as error:
             self.unreadable.append(Unreadable(found.source, str(error)))
             return None
+        self._note_pages(found.source, document.metadata)
         (self.changed if stored else self.new).append(found.id)
-        twin = found.id if stored else self._by_content.get(found.file_sha256, "")
-        if twin and not stored:
-            self._lent[found.id] = twin
-        alike = twin and f"/{FINGERPRINT}/{RECIPE}/" in self._stored[twin].recipe
-        return Ready(document, recipe, chunks_of(document), twin if alike else "")
+        twins = [found.id] if stored else self._by_content.get(found.file_sha256, [])
+        if twins and not stored:
+            self._lent[found.id] = twins
+        alike = (twin for twin in twins if f"/{FINGERPRINT}/{RECIPE}/" in self._stored[twin].recipe)
+        return Ready(document, recipe, chunks_of(document), next(alike, ""))
 
     def outcome(self, *, prune: bool) -> Outcome:
         """What is new, moved and gone; of an empty corpus nothing is: its path is wrong, more likely."""
         gone = self._gone()
-        moved = self._moved(set(gone)) if prune else []
+        renamed = self._renamed(set(gone))
+        moved = renamed if prune else []
         old, new = {pair[0] for pair in moved}, {pair[1] for pair in moved}
         if prune and not self._seen:
             gone = []
@@ -95,6 +102,7 @@ class Comparison:
             new=[name for name in self.new if name not in new],
             moved=moved,
             gone=[name for name in gone if name not in old],
+            renamed=[] if prune else renamed,
         )
 
     def strangers(self) -> list[str]:
@@ -113,10 +121,14 @@ class Comparison:
             and item.source.split("#", 1)[0] not in broken
         )
 
-    def _moved(self, gone: set[str]) -> list[tuple[str, str]]:
-        """Documents whose content is the same, and whose old id is gone; each old id once."""
+    def _renamed(self, gone: set[str]) -> list[tuple[str, str]]:
+        """(old id, new id) of documents whose content is the same, and whose old id is gone; each id once."""
         found: dict[str, str] = {}
-        for new, old in sorted(self._lent.items()):
-            if old in gone:
-                found.setdefault(old, new)
+        for new, twins in sorted(self._lent.items()):
+            if old := next((twin for twin in twins if twin in gone and twin not in found), ""):
+                found[old] = new
         return sorted(found.items())
+
+    def _note_pages(self, source: str, metadata: Mapping[str, MetadataValue]) -> None:
+        if pages := metadata.get(UNREADABLE_PAGES):
+            self.partly.append(Partly(source, str(pages)))

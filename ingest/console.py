@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ import typer
 from rag.errors import RagError
 
 if TYPE_CHECKING:
+    from ingest.corpus import Partly, Unreadable
     from ingest.progress import Progress
     from ingest.run import Summary
 
@@ -71,11 +72,26 @@ def sentence(summary: Summary) -> str:
     """What a run did."""
     moved = f"{summary.moved} moved, " if summary.moved else ""
     reused = f", {summary.reused} taken over" if summary.reused else ""
+    partly = f", {len(summary.partly)} partly read" if summary.partly else ""
     return (
         f"{summary.domain}: {summary.new} new, {summary.changed} changed, {moved}{summary.unchanged} unchanged, "
-        f"{summary.removed} removed, {len(summary.unreadable)} unreadable; {summary.chunks} chunks embedded{reused} in "
-        f"{summary.seconds:.1f} s"
+        f"{summary.removed} removed, {len(summary.unreadable)} unreadable{partly}; {summary.chunks} chunks embedded"
+        f"{reused} in {summary.seconds:.1f} s"
     )
+
+
+def shortfalls(unreadable: Iterable[Unreadable], partly: Iterable[Partly]) -> Iterator[str]:
+    """A line for each file that gave no document, and for each document that lacks pages."""
+    for item in unreadable:
+        yield f"unreadable: {item.source}: {item.reason}"
+    for lacking in partly:
+        yield f"partly read: {lacking.source}: {lacking.reason}{_way_out()}"
+
+
+def _way_out() -> str:
+    from ingest import ocr
+
+    return "" if ocr.available() else f"; {ocr.HOW_TO}"
 
 
 def print_line(value: Any) -> None:

@@ -89,6 +89,20 @@ class Unreadable:
 
 
 @dataclass(frozen=True, slots=True)
+class Partly:
+    """A document that lacks what some of its pages show."""
+
+    source: str
+    pages: str
+    """Their numbers, with commas."""
+
+    @property
+    def reason(self) -> str:
+        """As `Unreadable` has one."""
+        return f"its pages {self.pages} are scanned or damaged"
+
+
+@dataclass(frozen=True, slots=True)
 class Corpus:
     """The files of a corpus and what is declared of them."""
 

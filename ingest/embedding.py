@@ -1,14 +1,15 @@
 """Documents to chunks with vectors: like lengths together, and no text twice that the store embedded already.
 
 A chunk's vector is taken over where the stored version of its document, or another document of the same content, has a
-chunk whose embedded text is the same to the letter. There is no other cache (docs/decisions.md): a vector is kept no
-longer than its document, and no domain gains by what another one holds. Knows no corpus and no generation.
+chunk whose embedded text is the same to the letter, and within a group equal texts are embedded once. There is no other
+cache (docs/decisions.md): a vector is kept no longer than its document, and no domain gains by what another one holds.
+Knows no corpus and no generation.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,14 +75,19 @@ def embed(
     donors = {ready.donor for ready in group if ready.donor} - touched
     held = _held(donors, domain, store, index)
     missing = []
+    first_of: dict[str, int] = {}
+    repeated: list[tuple[int, int]] = []
     owners = [number for number, ready in enumerate(group) for _ in ready.chunks]
     waiting = [0] * len(group)
     for row, text in enumerate(texts):
-        if (known := held.get(text)) is None:
-            missing.append(row)
-            waiting[owners[row]] += 1
-        else:
+        if (known := held.get(text)) is not None:
             vectors[row] = known
+        elif text in first_of:
+            repeated.append((row, first_of[text]))
+        else:
+            missing.append(row)
+            first_of[text] = row
+            waiting[owners[row]] += 1
     if tell is not None and len(missing) < len(texts):
         tell(0, waiting.count(0), sum(map(len, texts)) - sum(len(texts[row]) for row in missing))
     missing.sort(key=lambda row: len(texts[row]))  # like lengths in one call: less padding
@@ -100,6 +106,8 @@ def embed(
         if tell is not None:
             whole = len({owners[row] for row in rows if not waiting[owners[row]]})
             tell(len(rows), whole, sum(len(texts[row]) for row in rows))
+    for row, same in repeated:
+        vectors[row] = vectors[same]
     out: list[list[IndexedChunk]] = []
     row = 0
     for ready in group:
@@ -127,10 +135,13 @@ def weight(ready: Ready) -> int:
     return sum(len(embedded_text(ready.document, chunk)) for chunk in ready.chunks)
 
 
-def to_embed(ready: Ready, store: DocumentStore) -> int:
-    """How many chunks of a document would be embedded."""
-    held = set(_texts_of(ready.donor, store)) if ready.donor else set()
-    return sum(embedded_text(ready.document, chunk) not in held for chunk in ready.chunks)
+def to_embed(group: Sequence[Ready], texts_of: Callable[[str], Iterable[str]]) -> int:
+    """How many texts of a group would be embedded, of equal ones only the first.
+
+    texts_of: what was embedded of a stored document.
+    """
+    held = {text for ready in group if ready.donor for text in texts_of(ready.donor)}
+    return len({embedded_text(ready.document, chunk) for ready in group for chunk in ready.chunks} - held)
 
 
 def chunks_of(document: Document) -> list[Chunk]:
@@ -166,8 +177,9 @@ def _held(donors: AbstractSet[str], domain: str, store: DocumentStore, index: In
     return held
 
 
-def _texts_of(donor: str, store: DocumentStore) -> list[str]:
-    document = store.get(donor)
+def texts_of(document_id: str, store: DocumentStore) -> list[str]:
+    """What is embedded of a stored document."""
+    document = store.get(document_id)
     return [embedded_text(document, chunk) for chunk in chunks_of(document)] if document else []
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
-from rag.catalog import Catalog, Generation
+from rag.catalog import Catalog, Generation, Manifest
 from rag.documents import DocumentStore
 from rag.errors import BackendError, CorpusError
 from rag.types import Value
@@ -47,15 +47,16 @@ def stored(catalog: Catalog, domain: str) -> list[Stored]:
 
 
 def previous(catalog: Catalog, domain: str, wanted: str = "") -> Generation:
-    """The generation to go back to: the wanted one, else the newest before the live one.
+    """The generation to go back to: the wanted one, else the one that the live one was made of.
 
-    Raises UnknownDomain, and CorpusError where there is none.
+    That is not the newest before it where that one was gone back from. Raises UnknownDomain, and CorpusError where
+    there is none.
     """
-    live = catalog.live(domain).manifest.generation
+    manifest = catalog.live(domain).manifest
+    live = manifest.generation
     names = {generation.manifest.generation: generation for generation in catalog.finished(domain)}
-    earlier = [name for name in names if name < live]
-    if not wanted and earlier:
-        wanted = earlier[-1]
+    if not wanted:
+        wanted = _before(manifest, list(names))
     if wanted == live or wanted not in names:
         others = ", ".join(name for name in names if name != live) or "none"
         raise CorpusError(
@@ -70,18 +71,19 @@ def tidy(
 ) -> list[str]:
     """Remove superseded generations beyond the newest `keep`, and those superseded for `days`; names of the removed.
 
-    The previous one stays whatever its age, and so do those after the live one, which was gone back to, and those on
-    another backend, which `migrate --remove-source` removes. days: 0 sets no limit.
+    The one that `previous` names stays whatever its age, and so do those after the live one, which was gone back to,
+    and those on another backend, which `migrate --remove-source` removes. days: 0 sets no limit.
     """
     manifest = catalog.live(domain).manifest
     live, backend = manifest.generation, manifest.backend
     known = catalog.finished(domain)
     older = [item for item in known if item.manifest.generation < live and item.manifest.backend == backend]
     removed = []
+    before = _before(manifest, [item.manifest.generation for item in older])
     for place, generation in enumerate(reversed(older)):
         superseded = known[known.index(generation) + 1].manifest.created
         aged = days > 0 and now - superseded > timedelta(days=days)
-        if place == 0 or (place < keep and not aged):
+        if generation.manifest.generation == before or (place < keep and not aged):
             continue
         with suppress(BackendError):  # its collection is on a server that does not answer: removed another time
             drop_index(generation)
@@ -103,6 +105,13 @@ def remove_elsewhere(catalog: Catalog, domain: str, *, drop_index: Callable[[Gen
             catalog.remove(domain, generation.manifest.generation)
             removed.append(generation.manifest.generation)
     return removed
+
+
+def _before(live: Manifest, names: Sequence[str]) -> str:
+    """Of finished generations, by age, the one that the live one was made of, else the newest before it; or none."""
+    if live.base in names:
+        return live.base
+    return next((name for name in reversed(names) if name < live.generation), "")
 
 
 def _size(generation: Generation) -> int:

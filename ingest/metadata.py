@@ -12,6 +12,9 @@ from math import isfinite
 from rag.errors import UnreadableDocument
 from rag.types import FieldType, MetadataValue
 
+UNREADABLE_PAGES = "unreadable_pages"
+"""The field with the numbers of a document's pages that gave no text."""
+
 VALIDITY = ("valid_from", "valid_until")
 """Fields that are read as dates whether declared or not: a part of a date is its first day, or its last."""
 

@@ -7,13 +7,14 @@ are an estimate, from a sample that is embedded now. Knows no index.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from ingest.comparison import Comparison
-from ingest.corpus import Corpus, Unreadable
-from ingest.embedding import embedded_text, to_embed
+from ingest.corpus import Corpus, Partly, Unreadable
+from ingest.embedding import Ready, embedded_text, texts_of, to_embed
 from ingest.progress import Meter, Progress
+from ingest.run import grouped
 from ingest.target import Target
 
 SAMPLE = 32
@@ -31,11 +32,15 @@ class Plan:
     changed: list[str] = field(default_factory=list)
     moved: list[tuple[str, str]] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
+    renamed: list[tuple[str, str]] = field(default_factory=list)
+    """(old id, new id) without `prune`: the old one, which is in `gone`, is kept beside the new one, in `new`."""
     unchanged: int = 0
     chunks: int = 0
     reused: int = 0
     seconds: float = 0.0
     unreadable: list[Unreadable] = field(default_factory=list)
+    partly: list[Partly] = field(default_factory=list)
+    """Documents with pages that cannot be read, those that did not change included."""
 
 
 def plan(
@@ -47,18 +52,25 @@ def plan(
     comparison = Comparison(target.summaries(), target.manifest.fields)
     meter = Meter(corpus.sizes() if progress else {}, progress, embeds=False)
     sample: list[str] = []
-    for found in corpus.documents():
-        ready = comparison.take(found)
-        if ready is not None:
-            count = to_embed(ready, target.store) if ready.donor else len(ready.chunks)
-            result.chunks += count
-            result.reused += len(ready.chunks) - count
+
+    def changed() -> Iterator[Ready]:
+        for found in corpus.documents():
+            ready = comparison.take(found)
+            meter.read(found.source)
+            meter.tell()
+            if ready is not None:
+                yield ready
+
+    for group in grouped(changed()):
+        count = to_embed(group, lambda donor: texts_of(donor, target.store))
+        result.chunks += count
+        result.reused += sum(len(ready.chunks) for ready in group) - count
+        for ready in group:
             sample += [embedded_text(ready.document, chunk) for chunk in ready.chunks[: SAMPLE - len(sample)]]
-        meter.read(found.source)
-        meter.tell()
     outcome = comparison.outcome(prune=prune)
     result.new, result.changed, result.moved, result.gone = outcome.new, comparison.changed, outcome.moved, outcome.gone
-    result.unchanged, result.unreadable = comparison.unchanged, comparison.unreadable
+    result.renamed, result.unchanged = outcome.renamed, comparison.unchanged
+    result.unreadable, result.partly = comparison.unreadable, comparison.partly
     if result.chunks:
         target.embedder.embed(sample[:1])  # warm
         started = time.monotonic()

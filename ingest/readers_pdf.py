@@ -15,6 +15,7 @@ from typing import Any
 
 from ingest import ocr
 from ingest.cleaning import clean
+from ingest.metadata import UNREADABLE_PAGES
 from ingest.page_layout import in_order, pieces_of
 from ingest.page_parts import Piece
 from ingest.page_tables import Rule, ruled_tables
@@ -69,7 +70,7 @@ def read_pdf(path: Path) -> Extracted:
         raise UnreadableDocument(_nothing(len(scanned), len(broken)))
     metadata: dict[str, MetadataValue] = {"pages": len(pages) + len(scanned) + len(broken), **_properties(told)}
     if missing := sorted(scanned + broken):
-        metadata["unreadable_pages"] = _numbers(missing)
+        metadata[UNREADABLE_PAGES] = _numbers(missing)
     return Extracted(text, clean(told.get("Title", "")).strip() or _first_line(text), metadata, layout)
 
 

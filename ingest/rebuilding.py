@@ -13,16 +13,19 @@ from ingest.embedding import RECIPE, Ready, chunks_of, weight
 from ingest.progress import Meter, Progress, Size
 from ingest.run import Summary
 from ingest.target import Target
-from rag.catalog import Generation
 from rag.documents import DocumentStore
 
 
-def rebuild(target: Target, live: Generation, *, progress: Callable[[Progress], None] | None = None) -> Summary:
-    """Write every document of `live` into a target that was opened afresh. Raises the store's and embedder's errors.
+def rebuild(target: Target, *, progress: Callable[[Progress], None] | None = None) -> Summary:
+    """Write every document of the live generation anew into a target that was opened afresh.
+
+    That one is asked of the target, since nobody else may change the domain as long as it is open. Raises
+    UnknownDomain, and the store's and the embedder's errors.
 
     After a crash the next rebuild with the same embedder and chunker goes on where this one ended.
     """
     begin = time.monotonic()
+    live = target.live()
     summary = Summary(domain=target.manifest.domain, generation="")
     old = DocumentStore(live.documents_path, writable=False)
     try:

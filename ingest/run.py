@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from ingest.comparison import Comparison
-from ingest.corpus import Corpus, Unreadable
+from ingest.corpus import Corpus, Partly, Unreadable
 from ingest.embedding import Ready, weight
 from ingest.progress import Meter, Progress
 from ingest.target import Target
@@ -48,9 +48,11 @@ class Summary:
     chunks: int = 0
     """Chunks that were embedded."""
     reused: int = 0
-    """Chunks that were written with vectors that the domain had already."""
+    """Chunks that were written with vectors that the domain had already, or that were just made of the same text."""
     seconds: float = 0.0
     unreadable: list[Unreadable] = field(default_factory=list)
+    partly: list[Partly] = field(default_factory=list)
+    """Documents with pages that could not be read, those that did not change included."""
 
 
 def apply(
@@ -79,25 +81,16 @@ def _apply(corpus: Corpus, target: Target, *, prune: bool, progress: Callable[[P
     comparison = Comparison(stored, target.manifest.fields, live=[item.id for item in base])
     meter = Meter(corpus.sizes() if progress else {}, progress)
 
-    def groups() -> Iterator[list[Ready]]:
-        group: list[Ready] = []
-        count = 0
+    def changed() -> Iterator[Ready]:
         for found in corpus.documents():
             ready = comparison.take(found)
             meter.read(found.source, weight(ready) if ready else 0)
-            if ready is None:
-                continue
-            group.append(ready)
-            count += len(ready.chunks)
-            if count >= GROUP_CHUNKS:
-                yield group
-                group, count = [], 0
-        if group:
-            yield group
+            if ready is not None:
+                yield ready
 
     with ThreadPoolExecutor(1, thread_name_prefix="ingest-write") as writer:
         written: Future[int] | None = None
-        for group in _ahead(groups(), meter.tell):
+        for group in _ahead(grouped(changed()), meter.tell):
             meter.embedding()
             fresh = target.embed(group, meter.embedded)
             if written is not None:
@@ -114,10 +107,24 @@ def _apply(corpus: Corpus, target: Target, *, prune: bool, progress: Callable[[P
     target.promote()
     summary.new, summary.changed, summary.moved = len(outcome.new), len(comparison.changed), len(outcome.moved)
     summary.unchanged, summary.removed = comparison.unchanged, len(gone)
-    summary.unreadable = comparison.unreadable
+    summary.unreadable, summary.partly = comparison.unreadable, comparison.partly
     summary.generation = target.generation.manifest.generation if target.generation else ""
     summary.seconds = time.monotonic() - begin
     return summary
+
+
+def grouped(documents: Iterable[Ready]) -> Iterator[list[Ready]]:
+    """Documents in the groups that are embedded and written together."""
+    group: list[Ready] = []
+    count = 0
+    for ready in documents:
+        group.append(ready)
+        count += len(ready.chunks)
+        if count >= GROUP_CHUNKS:
+            yield group
+            group, count = [], 0
+    if group:
+        yield group
 
 
 def _ahead(items: Iterable[T], waiting: Callable[[], None]) -> Iterator[T]:

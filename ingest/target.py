@@ -100,6 +100,12 @@ class Target:
 
     # --- the life of a side generation ---
 
+    def live(self) -> Generation:
+        """The live generation, which nobody else changes as long as this is open. Raises UnknownDomain."""
+        if self._live is None:
+            raise UnknownDomain.named(self.manifest.domain)
+        return self._live
+
     def begin(self, purpose: str = "") -> None:
         """Take up what an interrupted run for the same purpose left; remove what any other left."""
         domain = self.manifest.domain
@@ -115,7 +121,7 @@ class Target:
                 continue
             said = self._catalog.unfinished(left)
             fits = left.manifest.model_copy(update={"generation": "", "created": self.manifest.created})
-            wanted = self.manifest.model_copy(update={"generation": ""})
+            wanted = self.manifest.model_copy(update={"generation": "", "base": base})
             if purpose and said == Unfinished(base=base, purpose=purpose, filled=True) and fits == wanted:
                 self._change_in(left)
             else:
@@ -131,7 +137,7 @@ class Target:
         domain = self.manifest.domain
         base = self._live.manifest.generation if self._live else ""
         name = self._catalog.next_generation(domain)
-        manifest = self.manifest.model_copy(update={"generation": name, "created": datetime.now(UTC)})
+        manifest = self.manifest.model_copy(update={"generation": name, "base": base, "created": datetime.now(UTC)})
         begun = Unfinished(base=base, purpose=self._purpose)
         side = self._catalog.create(manifest, begun)
         try:

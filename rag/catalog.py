@@ -52,6 +52,7 @@ class Manifest(Value):
     fields: dict[str, FieldType] = Field(default_factory=dict, description="filterable metadata fields")
     title: str = ""
     language: str = ""
+    base: str = Field("", description="the generation that was live when this one was begun; empty: none, or unknown")
     created: datetime
 
 
@@ -230,8 +231,11 @@ class Catalog:
 
     def promote(self, generation: Generation) -> None:
         """Make it the live one; readers see the old or the new, never half."""
-        path = self._root / generation.manifest.domain / "current"
+        domain = generation.manifest.domain
+        path = self._root / domain / "current"
         try:
+            if live := self.live_name(domain):  # a crash in the last line of an earlier call may have left its mark
+                (self._root / domain / live / UNFINISHED).unlink(missing_ok=True)
             write_atomically(path, generation.manifest.generation + "\n")
             (generation.folder / UNFINISHED).unlink(missing_ok=True)
         except OSError as error:

@@ -113,6 +113,7 @@ export class Upload {
       [job.changed, "changed"],
       [job.unchanged, "unchanged"],
       [job.unreadable.length, "unreadable"],
+      [(job.partly ?? []).length, "partly read"],
     ];
     const said = counts.filter(([count]) => count).map(([count, word]) => `${count} ${word}`);
     const words = {
@@ -120,7 +121,8 @@ export class Upload {
       cancelled: "Cancelled; what was stored before is unchanged.",
       failed: `Failed: ${job.error}`,
     };
-    const refused = job.unreadable.map(({ source, reason }) => el("li", {}, el("b", {}, source), ` ${reason}`));
+    const lacking = [...job.unreadable, ...(job.partly ?? [])];
+    const refused = lacking.map(({ source, reason }) => el("li", {}, el("b", {}, source), ` ${reason}`));
     by("upload-unreadable").replaceChildren(...refused);
     this.#finish(words[job.state] ?? job.state);
   }

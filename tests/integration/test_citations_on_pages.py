@@ -58,7 +58,7 @@ def test_places_outlive_a_rebuild_and_go_with_their_document(domain: Path) -> No
         afresh=True,
     )
     with closing(target):
-        rebuild(target, live)
+        rebuild(target)
     old, new = (
         DocumentStore(generation.documents_path, writable=False) for generation in (live, catalog.live("plant"))
     )

@@ -277,12 +277,12 @@ def test_a_rebuild_embeds_the_stored_texts_anew_without_their_source_and_can_be_
             raise IndexUnavailable("gone")
 
     with closing(afresh(Failing(dimensions=64, name="other"))) as target, pytest.raises(IndexUnavailable):
-        rebuild(target, catalog.live("plant"))
+        rebuild(target)
     assert documents(data) == sorted(PUMPS)
     for path in source.iterdir():
         path.unlink()
     with closing(afresh(other)) as target:
-        done = rebuild(target, catalog.live("plant"))
+        done = rebuild(target)
         assert verify(target) == []
     assert (done.generation, done.changed, done.chunks) == ("g000002", 3, 3)
     assert len(other.embedded) == 3

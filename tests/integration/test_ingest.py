@@ -110,7 +110,8 @@ def test_pruning_keeps_a_document_that_is_unreadable_now(tmp_path: Path) -> None
 
 def test_two_documents_with_equal_content_are_two(tmp_path: Path) -> None:
     twins = [{"doc_id": name, "title": "Same", "text": "The same words."} for name in ("a", "b")]
-    assert ingest(tmp_path / "data", suite(tmp_path / "s", twins)).chunks == 2
+    summary = ingest(tmp_path / "data", suite(tmp_path / "s", twins))
+    assert (summary.new, summary.chunks, summary.reused) == (2, 1, 1)
 
 
 def test_a_repeated_id_is_listed_with_the_place_that_has_it(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +22,7 @@ from ingest.watching import Watched, fingerprint, follow
 from rag.catalog import Catalog
 from rag.documents import DocumentStore
 from rag.errors import IndexUnavailable
+from tests.fakes.command_line import run, settle
 from tests.fakes.domains import DIMENSIONS, open_edge
 from tests.fakes.embedder import HashedWords
 from tests.fakes.ingest_server import SlowWords
@@ -191,6 +193,67 @@ def test_a_fingerprint_sees_files_and_not_hidden_ones(source: Path) -> None:
     (source / "sub" / "b.md").write_text("b", "utf-8")
     assert fingerprint(source) != touched
     assert fingerprint(source / "a.md") != fingerprint(source / "nowhere")
+
+
+Command = Callable[..., list[dict[str, Any]]]
+
+
+@pytest.fixture
+def command(source: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """What `watch` prints as JSON, where these changes are made one after the other and each is applied."""
+    changes: list[Callable[[], None]] = []
+
+    def one_after_the_other(
+        _: Path,
+        apply: Callable[[Callable[[Progress], None]], Summary],
+        *,
+        done: Callable[[Summary], None],
+        **__: object,
+    ) -> Watched:
+        for change in (lambda: None, *changes):
+            change()
+            done(apply(lambda _: None))
+        return Watched()
+
+    monkeypatch.setattr("ingest.watching.follow", one_after_the_other)
+    settle(source.parent / "data", monkeypatch)
+
+    def told(arguments: list[str], *wanted: Callable[[], None]) -> list[dict[str, Any]]:
+        changes.extend(wanted)
+        assert run("watch", str(source), "--domain", "plant", "--json", *arguments) == 0
+        return [json.loads(line) for line in capsys.readouterr().out.splitlines()[:-1]]
+
+    return told
+
+
+@pytest.mark.parametrize(("arguments", "expected"), [([], (0, 1, 1)), (["--keep"], (1, 0, 0))])
+def test_the_command_follows_renames_and_deletes_unless_it_is_told_to_keep(
+    source: Path, command: Command, arguments: list[str], expected: tuple[int, int, int]
+) -> None:
+    (source / "gone.md").write_text("# Gone\n\nSoon.", "utf-8")
+
+    def change() -> None:
+        (source / "a.md").rename(source / "b.md")
+        (source / "gone.md").unlink()
+
+    _, second = command(arguments, change)
+    assert (second["new"], second["moved"], second["removed"]) == expected
+    assert documents(source.parent / "data") == (["b.md"] if not arguments else ["a.md", "b.md", "gone.md"])
+
+
+def test_the_command_reads_in_a_process_with_limits_and_goes_on_after_a_file_that_takes_too_long(
+    source: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UNDERSTUDY_UPLOADS__FILE_SECONDS", "0.001")
+
+    def change() -> None:  # a.md was read first, with the time that the process needs to start granted on top
+        (source / "slow.html").write_text("<p>" + "<b>word</b> " * 200_000, "utf-8")
+
+    _, second = command([], change)
+    assert [(item["source"], item["reason"]) for item in second["unreadable"]] == [
+        ("slow.html", "its reader took longer than 0.001 s")
+    ]
+    assert documents(source.parent / "data") == ["a.md"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
