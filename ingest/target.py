@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
-from ingest import splitting
-from ingest.embedding import Embedded, Ready, chunks_of, embed
+from ingest import chunkers
+from ingest.chunkers import chunks_of
+from ingest.embedding import Embedded, Ready, embed
+from ingest.recipes import chunker_of
 from rag.catalog import Catalog, Generation, Manifest, Unfinished, check_compatible, new_manifest
 from rag.documents import DocumentStore, DocumentSummary, StoredChunk
 from rag.errors import CorpusError, RagError, UnknownDomain
@@ -86,7 +88,7 @@ class Target:
                     embedder_fingerprint=self.embedder.fingerprint,
                     weights_sha256=self.embedder.weights_sha256,
                     dimensions=self.embedder.dimensions,
-                    chunker_fingerprint=splitting.FINGERPRINT,
+                    chunker_fingerprint=chunkers.FINGERPRINT,
                     fields={**(live.fields if live else {}), **(fields or {})},
                     title=live.title if live else title,
                     language=live.language if live else language,
@@ -284,7 +286,8 @@ class Target:
             if document is None:
                 self.store.delete([name])
             else:
-                self.write([Ready(document, recipes[name], chunks_of(document))])
+                chunker = chunker_of(recipes[name], document.source)
+                self.write([Ready(document, recipes[name], chunks_of(document, chunker))])
         return len(pending)
 
     # --- parts ---
@@ -302,7 +305,7 @@ class Target:
             live.manifest,
             embedder=self.embedder.name,
             embedder_fingerprint=self.embedder.fingerprint,
-            chunker_fingerprint=splitting.FINGERPRINT,
+            chunker_fingerprint=chunkers.FINGERPRINT,
         )
         return live
 
