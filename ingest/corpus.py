@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ingest import path_patterns, readers, rows
 from ingest.chunkers import ChunkerName
+from ingest.cleaning import CLEANING
 from ingest.metadata import VALIDITY
 from ingest.path_patterns import PathPattern
 from ingest.progress import Size
@@ -174,7 +175,7 @@ class Corpus:
 
     def _rows(self, path: Path, name: str, mapping: RowMapping | None) -> Iterator[Found | Unreadable]:
         declared = self._declared(name)
-        recipe = f"{rows.fingerprint(path)}/{_hash([repr(mapping), *sorted(declared.items())])}"
+        recipe = f"{rows.fingerprint(path)}+{CLEANING}/{_hash([repr(mapping), *sorted(declared.items())])}"
         chunker = self._chunker(name)
         bad, row = 0, None
         for row in rows.read(path, name, mapping):
