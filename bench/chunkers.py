@@ -1,8 +1,9 @@
 """Chunkers side by side: the same documents, embedder, index and questions, cut in other ways.
 
-`sections` is what `ingest` does: whole sentences and rows of one section, with the path of its headings. `tokens` packs
-paragraphs, then sentences, then words up to the same size, headings or not. `window` is some sentences around each
-third one, so that chunks overlap. Chunks count for their document, at its best chunk's rank.
+They are those of `ingest`, which splits prose by `sections`: whole sentences and rows of one section, with the path of
+its headings. `tokens` packs paragraphs, then sentences, then words up to the same size, headings or not. `window` is
+some sentences, the last two of them again in the next chunk. `rows` splits tables apart, and is `sections` elsewhere.
+Chunks count for their document, at its best chunk's rank.
 
     python -m bench.chunkers --suites DIR [--suite NAME ...] [--documents 4000] [--json]
 """
@@ -13,10 +14,8 @@ import argparse
 import json
 import os
 import random
-import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,22 +25,18 @@ from rich.progress import track
 from bench.remembered import Memory, RememberedEmbedder
 from bench.retrieval import cell, interval, score
 from evaluation.machine import hardware
+from ingest.chunkers import CHUNKERS, Chunker, chunks_of
 from ingest.corpus import Found, open_corpus
 from ingest.embedding import Ready
-from ingest.splitting import MAX_WORDS, TARGET_WORDS, cut, size_of, split
 from ingest.target import Target
 from rag.build import open_catalog, open_embedder, open_index
-from rag.lexical import sentences
 from rag.settings import DataSettings, Settings
-from rag.types import Chunk, Document, Filter, RetrievalMode
+from rag.types import Document, Filter, RetrievalMode
 
 SUITES = ("nq_evouna", "ctibench_mcq", "mirage_pubmed", "financebench")
-WINDOW, STRIDE = 5, 3
-"""Sentences of a window, and from one window to the next."""
+COMPARED = ("sections", "tokens", "window", "rows")
 GROUP = 512
 DEPTH = 50
-
-_BREAK = re.compile(r"\n\s*\n")
 
 
 def main() -> int:
@@ -82,18 +77,16 @@ def measure(folder: Path, most: int, memory: Memory) -> dict[str, Any]:
     others = [document for document in documents if document.id not in gold]
     drawn = random.Random(0).sample(others, min(len(others), max(0, most - len(gold))))
     chosen = [document for document in documents if document.id in gold] + drawn
-    chunkers = {name: _asked(name, chunker, chosen, asked, memory) for name, chunker in CHUNKERS.items()}
+    chunkers = {name: _asked(CHUNKERS[name], chosen, asked, memory) for name in COMPARED}
     return {"suite": folder.name, "questions": len(asked), "documents": len(chosen), "chunkers": chunkers}
 
 
-def _asked(
-    name: str, chunker: Chunker, documents: list[Document], asked: list[dict[str, Any]], memory: Memory
-) -> dict[str, Any]:
+def _asked(chunker: Chunker, documents: list[Document], asked: list[dict[str, Any]], memory: Memory) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(data=DataSettings(directory=Path(folder)))
         embedder = RememberedEmbedder(open_embedder(settings), memory)
         target = Target(
-            name,
+            chunker.name,
             catalog=open_catalog(settings),
             embedder=embedder,
             open_index=lambda generation, make: open_index(settings, generation, create=make),
@@ -101,9 +94,9 @@ def _asked(
             create=True,
         )
         target.change()
-        for first in track(range(0, len(documents), GROUP), description=f"embed {name}", transient=True):
+        for first in track(range(0, len(documents), GROUP), description=f"embed {chunker.name}", transient=True):
             group = documents[first : first + GROUP]
-            target.write([Ready(document, name, list(chunker(document))) for document in group])
+            target.write([Ready(document, chunker.fingerprint, chunks_of(document, chunker)) for document in group])
         vectors = embedder.embed([row["question"] for row in asked])
         scores = np.empty((len(asked), 3))
         for i, row in enumerate(asked):
@@ -117,69 +110,6 @@ def _asked(
         embedder.close()
     named = {name: interval(scores[:, column]) for column, name in enumerate(("hit@1", "hit@5", "ndcg@10"))}
     return {"chunks": chunks, **named}
-
-
-# --- chunkers: every one gives spans of the text ----------------------------------------------
-
-
-def by_sections(document: Document) -> Iterator[Chunk]:
-    """What `ingest` does."""
-    return split(document.text, title=document.title)
-
-
-def by_tokens(document: Document) -> Iterator[Chunk]:
-    """Paragraphs packed up to a size, overlong ones cut at sentences, overlong sentences between words."""
-    text = document.text
-    first = last = -1
-    count = 0
-    for start, end, size in _parts(text):
-        if first >= 0 and count + size > TARGET_WORDS:
-            yield _chunk(text, first, last)
-            first, count = -1, 0
-        first = start if first < 0 else first
-        last = end
-        count += size
-    if first >= 0:
-        yield _chunk(text, first, last)
-
-
-def by_window(document: Document) -> Iterator[Chunk]:
-    """Some sentences together, the last of them again in the next chunk."""
-    text = document.text
-    units = list(_sentences(text, 0, len(text)))
-    for first in range(0, max(1, len(units) - WINDOW + STRIDE), STRIDE):
-        window = units[first : first + WINDOW]
-        if window:
-            yield _chunk(text, window[0][0], window[-1][1])
-
-
-def _parts(text: str) -> Iterator[tuple[int, int, int]]:
-    start = 0
-    for end, after in [*((found.start(), found.end()) for found in _BREAK.finditer(text)), (len(text), len(text))]:
-        part = text[start:end]
-        lead, size = len(part) - len(part.lstrip()), size_of(part)
-        if size and size <= TARGET_WORDS:
-            yield start + lead, start + len(part.rstrip()), size
-        elif size:
-            yield from _sentences(text, start, end)
-        start = after
-
-
-def _sentences(text: str, start: int, end: int) -> Iterator[tuple[int, int, int]]:
-    part = text[start:end]
-    for a, b in sentences(part):
-        if (size := size_of(part[a:b])) <= MAX_WORDS:
-            yield start + a, start + b, size
-        else:
-            yield from cut(part, a, b, start)
-
-
-def _chunk(text: str, start: int, end: int) -> Chunk:
-    return Chunk(start=start, end=end, text=text[start:end])
-
-
-Chunker = Callable[[Document], Iterator[Chunk]]
-CHUNKERS: dict[str, Chunker] = {"sections": by_sections, "tokens": by_tokens, "window": by_window}
 
 
 if __name__ == "__main__":

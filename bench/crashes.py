@@ -29,7 +29,7 @@ from pathlib import Path
 
 from bench.crash_parts import DOMAIN, Seen, digest, everything, opened
 from evaluation.machine import hardware
-from ingest.embedding import chunks_of
+from ingest.chunkers import chunks_of
 from ingest.target import verify
 from rag.catalog import Catalog
 from rag.errors import CorpusError

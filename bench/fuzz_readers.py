@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from evaluation.machine import hardware
+from ingest.chunkers import chunks_of
 from ingest.corpus import Found, Unreadable, open_corpus
-from ingest.embedding import chunks_of
 from ingest.reading_process import ReadingProcess
 from rag.errors import UnreadableDocument
 from rag.types import Document

@@ -181,8 +181,9 @@ def _llama_index(part: Path, folder: Path, embedder: Any, clock: Clock) -> None:
 
 def _texts(part: Path) -> list[str]:
     """The texts that ingestion embeds, in its order."""
+    from ingest.chunkers import chunks_of
     from ingest.corpus import Found, open_corpus
-    from ingest.embedding import chunks_of, embedded_text
+    from ingest.embedding import embedded_text
 
     documents = [found.read() for found in open_corpus(part).documents() if isinstance(found, Found)]
     return [embedded_text(document, chunk) for document in documents for chunk in chunks_of(document)]

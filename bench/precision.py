@@ -20,8 +20,9 @@ import numpy as np
 from rich.progress import track
 
 from evaluation.machine import hardware
+from ingest.chunkers import chunks_of
 from ingest.corpus import Found, open_corpus
-from ingest.embedding import chunks_of, embedded_text
+from ingest.embedding import embedded_text
 from rag.build import open_embedder
 from rag.settings import Settings, load
 

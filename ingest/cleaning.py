@@ -18,6 +18,9 @@ _UNWANTED = re.compile("[\x00\x01-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
 """No text has them in number; a form feed and an escape are told apart, because old texts and logs do."""
 
+CLEANING = "clean-1"
+"""Raised when the same bytes would give another text, whatever reads them; of every reader's fingerprint."""
+
 MAX_LINE_CHARS = 1 << 24
 """A longer line was not written by a person, and would be cut into tens of thousands of chunks."""
 

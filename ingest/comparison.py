@@ -10,10 +10,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from ingest.chunkers import chunker_for, chunks_of
 from ingest.corpus import Found, Partly, Unreadable
-from ingest.embedding import RECIPE, Ready, chunks_of
+from ingest.embedding import Ready
 from ingest.metadata import UNREADABLE_PAGES, typed
-from ingest.splitting import FINGERPRINT
+from ingest.recipes import alike, recipe_of
 from rag.documents import DocumentSummary
 from rag.errors import UnreadableDocument
 from rag.types import FieldType, MetadataValue
@@ -70,7 +71,8 @@ class Comparison:
             self.unreadable.append(Unreadable(found.source, reason))
             return None
         self._seen[found.id] = found.source
-        recipe = f"{found.recipe}/{FINGERPRINT}/{RECIPE}/{self._declared}"
+        chunker = chunker_for(found.source, found.chunker)
+        recipe = recipe_of(found.recipe, chunker, self._declared)
         stored = self._stored.get(found.id)
         if stored and (stored.file_sha256, stored.recipe, stored.source) == (found.file_sha256, recipe, found.source):
             self.unchanged += 1
@@ -87,8 +89,8 @@ class Comparison:
         twins = [found.id] if stored else self._by_content.get(found.file_sha256, [])
         if twins and not stored:
             self._lent[found.id] = twins
-        alike = (twin for twin in twins if f"/{FINGERPRINT}/{RECIPE}/" in self._stored[twin].recipe)
-        return Ready(document, recipe, chunks_of(document), next(alike, ""))
+        lends = (twin for twin in twins if alike(self._stored[twin].recipe, chunker))
+        return Ready(document, recipe, chunks_of(document, chunker), next(lends, ""))
 
     def outcome(self, *, prune: bool) -> Outcome:
         """What is new, moved and gone; of an empty corpus nothing is: its path is wrong, more likely."""

@@ -19,6 +19,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ingest import path_patterns, readers, rows
+from ingest.chunkers import ChunkerName
+from ingest.cleaning import CLEANING
 from ingest.metadata import VALIDITY
 from ingest.path_patterns import PathPattern
 from ingest.progress import Size
@@ -62,6 +64,7 @@ class Declaration(_Strict):
     """A whole corpus.toml; fields that say when a document is in force are always filterable."""
 
     corpus: About = About()
+    chunker: ChunkerName | None = None
     filterable: dict[str, FieldType] = Field(default_factory=dict)
     metadata: dict[str, dict[str, MetadataValue]] = Field(default_factory=dict)
     paths: tuple[PathPattern, ...] = ()
@@ -78,6 +81,8 @@ class Found:
     recipe: str
     metadata: Mapping[str, MetadataValue]
     read: Callable[[], Document]
+    chunker: str = ""
+    """As declared; empty: by the format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +162,10 @@ class Corpus:
         told = {field: readers.scalar(value) for field, value in path_patterns.told(name, patterns).items()}
         return {**path_patterns.declared(name, patterns), **told, **self.declaration.metadata.get(name, {})}
 
+    def _chunker(self, name: str) -> str:
+        """The chunker that is declared for a file: of its path, else of the corpus."""
+        return path_patterns.chunker(name, self.declaration.paths) or self.declaration.chunker or ""
+
     def _file(self, path: Path, name: str) -> Found:
         reader = readers.reader_for(path)
         with path.open("rb") as handle:
@@ -176,11 +185,12 @@ class Corpus:
             )
 
         recipe = f"{reader.fingerprint}/{_hash(sorted(declared.items()))}"
-        return Found(id=name, source=name, file_sha256=sha256, recipe=recipe, metadata=declared, read=read)
+        return Found(name, name, sha256, recipe, declared, read, self._chunker(name))
 
     def _rows(self, path: Path, name: str, mapping: RowMapping | None) -> Iterator[Found | Unreadable]:
         declared = self._declared(name)
-        recipe = f"{rows.fingerprint(path)}/{_hash([repr(mapping), *sorted(declared.items())])}"
+        recipe = f"{rows.fingerprint(path)}+{CLEANING}/{_hash([repr(mapping), *sorted(declared.items())])}"
+        chunker = self._chunker(name)
         bad, row = 0, None
         for row in rows.read(path, name, mapping):
             if isinstance(row, rows.BadRow):
@@ -204,6 +214,7 @@ class Corpus:
                 recipe=recipe,
                 metadata=metadata,
                 read=lambda document=document: document,  # type: ignore[misc]  # mypy cannot type a default here
+                chunker=chunker,
             )
         if row is None:
             yield Unreadable(name, "the file has no rows")

@@ -9,16 +9,14 @@ Knows no corpus and no generation.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from ingest import splitting
-from ingest.languages import LANGUAGES
-from ingest.splitting_code import split_code
+from ingest.chunkers import chunks_of
+from ingest.recipes import chunker_of
 from rag.documents import DocumentStore
 from rag.protocols import Embedder, Index, IndexedChunk, Vectors, search_text
 from rag.types import Chunk, Document, point_id, sha256_text
@@ -31,9 +29,6 @@ GENTLE_SECONDS = 0.05
 
 GENTLE_PAUSE = 0.002
 """Between such calls: a lock that is taken again at once is not given to who waits for it."""
-
-RECIPE = "title-heading-text-1"
-"""How a chunk becomes the text that is embedded and indexed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +67,7 @@ def embed(
     """
     texts = [embedded_text(ready.document, chunk) for ready in group for chunk in ready.chunks]
     vectors = np.empty((len(texts), embedder.dimensions), np.float32)
-    donors = {ready.donor for ready in group if ready.donor} - touched
+    donors = {ready.donor: ready for ready in group if ready.donor and ready.donor not in touched}
     held = _held(donors, domain, store, index)
     missing = []
     first_of: dict[str, int] = {}
@@ -135,26 +130,10 @@ def weight(ready: Ready) -> int:
     return sum(len(embedded_text(ready.document, chunk)) for chunk in ready.chunks)
 
 
-def to_embed(group: Sequence[Ready], texts_of: Callable[[str], Iterable[str]]) -> int:
-    """How many texts of a group would be embedded, of equal ones only the first.
-
-    texts_of: what was embedded of a stored document.
-    """
-    held = {text for ready in group if ready.donor for text in texts_of(ready.donor)}
+def to_embed(group: Sequence[Ready], store: DocumentStore) -> int:
+    """How many texts of a group would be embedded, of equal ones only the first."""
+    held = {embedded_text(*pair) for ready in group for pair in _lent(ready, store)}
     return len({embedded_text(ready.document, chunk) for ready in group for chunk in ready.chunks} - held)
-
-
-def chunks_of(document: Document) -> list[Chunk]:
-    """The chunks of a document; one of bare headings is one chunk, so that no stored document is invisible."""
-    if Path(document.source).suffix.lower() in LANGUAGES:
-        chunks = list(split_code(document.text))
-    else:
-        chunks = list(splitting.split(document.text, title=document.title))
-    if chunks:
-        return chunks
-    start = len(document.text) - len(document.text.lstrip())
-    text = document.text.strip()[: splitting.CUT]
-    return [Chunk(start=start, end=start + len(text), text=text)]
 
 
 def embedded_text(document: Document, chunk: Chunk) -> str:
@@ -162,13 +141,11 @@ def embedded_text(document: Document, chunk: Chunk) -> str:
     return search_text(document.title, chunk)
 
 
-def _held(donors: AbstractSet[str], domain: str, store: DocumentStore, index: Index) -> dict[str, Vectors]:
-    """The vectors of stored chunks, by the text that they were made of."""
+def _held(donors: Mapping[str, Ready], domain: str, store: DocumentStore, index: Index) -> dict[str, Vectors]:
+    """The vectors of stored chunks, by the text that they were made of; donors by their ids, with who takes of them."""
     texts: dict[str, str] = {}
-    for donor in donors:
-        document = store.get(donor)
-        if document is not None:
-            texts |= {_identity(domain, document, c): embedded_text(document, c) for c in chunks_of(document)}
+    for ready in donors.values():
+        texts |= {_identity(domain, *pair): embedded_text(*pair) for pair in _lent(ready, store)}
     names = list(texts)
     held: dict[str, Vectors] = {}
     for first in range(0, len(names), CALL_CHUNKS):
@@ -177,10 +154,12 @@ def _held(donors: AbstractSet[str], domain: str, store: DocumentStore, index: In
     return held
 
 
-def texts_of(document_id: str, store: DocumentStore) -> list[str]:
-    """What is embedded of a stored document."""
-    document = store.get(document_id)
-    return [embedded_text(document, chunk) for chunk in chunks_of(document)] if document else []
+def _lent(ready: Ready, store: DocumentStore) -> list[tuple[Document, Chunk]]:
+    """The chunks of a document's donor, which was split by the same chunker."""
+    donor = store.get(ready.donor) if ready.donor else None
+    if donor is None:
+        return []
+    return [(donor, chunk) for chunk in chunks_of(donor, chunker_of(ready.recipe, ready.document.source))]
 
 
 def _identity(domain: str, document: Document, chunk: Chunk) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from ingest import generations
 from ingest.target import Target
-from rag.build import copy_index, drop_index, open_catalog, open_index
+from rag.build import copy_index, drop_index, open_catalog, open_index, words_fingerprint
 from rag.catalog import Generation, Manifest
 from rag.errors import InvalidSettings
 from rag.protocols import Embedder
@@ -65,4 +65,5 @@ def open_target(
         copy_index=lambda old, new: copy_index(settings, old, new),
         drop_index=drop,
         tidy=tidy,
+        words_fingerprint=words_fingerprint(),
     )

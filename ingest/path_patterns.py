@@ -1,7 +1,7 @@
-"""Metadata that a document's path tells: `policies/{valid_from}/{area}/*`, as corpus.toml declares. Knows no file.
+"""What a document's path tells: metadata (`policies/{valid_from}/{area}/*`) and chunker, as corpus.toml declares.
 
 `{name}` is a piece of one folder's or file's name, `*` any such piece, `**` any folders too. A file's suffix is looked
-at without being asked for: `*-rev-{revision}` fits `pump-rev-B.pdf`.
+at without being asked for: `*-rev-{revision}` fits `pump-rev-B.pdf`. Knows no file.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from ingest.chunkers import ChunkerName
 from rag.types import MetadataValue
 
 _PART = re.compile(r"\{(\w+)\}|(\*\*/?)|(\*)")
@@ -24,6 +25,8 @@ class PathPattern(BaseModel):
     pattern: str
     metadata: dict[str, MetadataValue] = Field(default_factory=dict)
     """What is so of every path that fits, beside what the pattern reads from it."""
+    chunker: ChunkerName | None = None
+    """What splits every document whose path fits."""
 
     @field_validator("pattern")
     @classmethod
@@ -52,6 +55,11 @@ def declared(path: str, patterns: Sequence[PathPattern]) -> Mapping[str, Metadat
         if _compiled(each.pattern).fullmatch(path):
             found = {**each.metadata, **found}
     return found
+
+
+def chunker(path: str, patterns: Sequence[PathPattern]) -> ChunkerName | None:
+    """What the first fitting pattern that names a chunker says."""
+    return next((each.chunker for each in patterns if each.chunker and _compiled(each.pattern).fullmatch(path)), None)
 
 
 def fields(patterns: Sequence[PathPattern]) -> set[str]:

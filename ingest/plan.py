@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from ingest.comparison import Comparison
 from ingest.corpus import Corpus, Partly, Unreadable
-from ingest.embedding import Ready, embedded_text, texts_of, to_embed
+from ingest.embedding import Ready, embedded_text, to_embed
 from ingest.progress import Meter, Progress
 from ingest.run import grouped
 from ingest.target import Target
@@ -62,7 +62,7 @@ def plan(
                 yield ready
 
     for group in grouped(changed()):
-        count = to_embed(group, lambda donor: texts_of(donor, target.store))
+        count = to_embed(group, target.store)
         result.chunks += count
         result.reused += sum(len(ready.chunks) for ready in group) - count
         for ready in group:

@@ -8,14 +8,16 @@ no chunk.
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
-from ingest import signatures
-from ingest.cleaning import clean, decode
+from ingest import ocr, signatures
+from ingest.cleaning import CLEANING, clean, decode
 from ingest.languages import LANGUAGES
 from rag.errors import UnreadableDocument
 from rag.page_boxes import PlacedText
@@ -38,12 +40,22 @@ class Extracted:
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """A format's reader; `fingerprint` changes when the same file would give another text."""
+    """A format's reader; the number in its name is raised when the same file would give another text."""
 
-    fingerprint: str
+    name: str
     extract: Callable[[Path], Extracted]
     extra: str = ""
     """Of the package: what brings the library of this format."""
+    libraries: tuple[str, ...] = ("charset-normalizer",)
+    """The packages that read it: another version of one may read otherwise."""
+    pictures: bool = False
+    """Whether it reads pictures of text too, where OCR is installed."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when the same file may give another text: reader, cleaner, versions of libraries, OCR."""
+        parts = [self.name, CLEANING, *map(_version, self.libraries)]
+        return "+".join([*parts, "ocr"] if self.pictures and ocr.available() else parts)
 
     def read(self, path: Path) -> Extracted:
         """The text, never empty. Raises UnreadableDocument with a plain reason."""
@@ -71,6 +83,15 @@ class Reader:
         if len(extracted.text) > MAX_CHARACTERS:
             raise UnreadableDocument(f"its text has {len(extracted.text):,} characters, at most {MAX_CHARACTERS:,}")
         return extracted
+
+
+@cache
+def _version(library: str) -> str:
+    """A package by name and version; of one that is not installed the name alone."""
+    try:
+        return f"{library}-{importlib.metadata.version(library)}"
+    except importlib.metadata.PackageNotFoundError:
+        return library
 
 
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)\n---[ \t]*(?:\n|\Z)", re.DOTALL)
@@ -177,8 +198,13 @@ def _other(path: Path) -> Extracted:
 
 
 _MARKDOWN, _TEXT = Reader("markdown-2", read_markdown), Reader("text-2", read_text)
-_HTML, _PDF, _DOCX = Reader("html-2", _html), Reader("pdf-2", _pdf), Reader("docx-2", _docx)
-_SHEET, _EPUB, _MAIL = Reader("sheet-1", _sheet, extra="office"), Reader("epub-1", _epub), Reader("mail-1", _mail)
+_PAGES = ("beautifulsoup4", "lxml", "charset-normalizer")
+_HTML = Reader("html-2", _html, libraries=_PAGES)
+_PDF = Reader("pdf-2", _pdf, libraries=("pypdfium2",), pictures=True)
+_DOCX = Reader("docx-2", _docx, libraries=("python-docx",))
+_PPTX = Reader("pptx-1", _pptx, extra="office", libraries=("python-pptx",))
+_SHEET = Reader("sheet-1", _sheet, extra="office", libraries=("python-calamine",))
+_EPUB, _MAIL = Reader("epub-1", _epub, libraries=_PAGES), Reader("mail-1", _mail, libraries=_PAGES)
 _CODE = Reader("code-1", _code)
 READERS = {
     **dict.fromkeys((".md", ".markdown"), _MARKDOWN),
@@ -186,14 +212,14 @@ READERS = {
     **dict.fromkeys((".html", ".htm", ".xhtml"), _HTML),
     ".pdf": _PDF,
     ".docx": _DOCX,
-    ".pptx": Reader("pptx-1", _pptx, extra="office"),
+    ".pptx": _PPTX,
     **dict.fromkeys((".xlsx", ".xls", ".xlsb", ".ods"), _SHEET),
     ".epub": _EPUB,
     ".eml": _MAIL,
     **dict.fromkeys(LANGUAGES, _CODE),
 }
 SUFFIXES = (*filter(None, READERS), ".csv", ".tsv", ".json", ".jsonl")
-_OTHER = Reader("llama-index-1", _other)
+_OTHER = Reader("llama-index-1", _other, libraries=("llama-index-readers-file",))
 
 
 def reader_for(path: Path) -> Reader:

@@ -8,9 +8,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from ingest import run, splitting
-from ingest.embedding import RECIPE, Ready, chunks_of, weight
+from ingest import chunkers, run
+from ingest.chunkers import chunks_of
+from ingest.embedding import Ready, weight
 from ingest.progress import Meter, Progress, Size
+from ingest.recipes import chunker_of, renewed
 from ingest.run import Summary
 from ingest.target import Target
 from rag.documents import DocumentStore
@@ -29,7 +31,7 @@ def rebuild(target: Target, *, progress: Callable[[Progress], None] | None = Non
     summary = Summary(domain=target.manifest.domain, generation="")
     old = DocumentStore(live.documents_path, writable=False)
     try:
-        target.begin(f"rebuild/{target.embedder.fingerprint}/{splitting.FINGERPRINT}")
+        target.begin(f"rebuild/{target.embedder.fingerprint}/{chunkers.FINGERPRINT}")
         target.change()
         summary.repaired = target.repair()
         there = {item.id for item in target.summaries()}
@@ -48,7 +50,8 @@ def rebuild(target: Target, *, progress: Callable[[Progress], None] | None = Non
                 summary.unchanged += 1
                 meter.read(item.id)
                 continue
-            ready = Ready(document, _recipe(item.recipe, live.manifest.chunker_fingerprint), chunks_of(document))
+            chunks = chunks_of(document, chunker_of(item.recipe, item.source))
+            ready = Ready(document, renewed(item.recipe, item.source), chunks)
             meter.read(item.id, weight(ready))
             group.append(ready)
             summary.changed += 1
@@ -62,10 +65,3 @@ def rebuild(target: Target, *, progress: Callable[[Progress], None] | None = Non
     summary.generation = target.manifest.generation
     summary.seconds = time.monotonic() - begin
     return summary
-
-
-def _recipe(old: str, chunker: str) -> str:
-    """The recipe of a document that was read as before, and split and embedded as today; see ingest.comparison."""
-    reading, _, rest = old.partition(f"/{chunker}/")
-    declared = rest.partition("/")[2]
-    return f"{reading}/{splitting.FINGERPRINT}/{RECIPE}/{declared}"

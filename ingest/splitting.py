@@ -1,38 +1,35 @@
-"""Splits a stored text into chunks with exact offsets: `text[chunk.start:chunk.end] == chunk.text`, always.
+"""Splits a stored text by its sections, with exact offsets: `text[chunk.start:chunk.end] == chunk.text`, always.
 
-Whole sentences, list items and table rows are packed up to about `TARGET_WORDS`; a chunk never crosses a heading.
-Own code: llama-index's node parsers find a chunk's offsets by searching for its text afterwards, which is wrong for
-repeated text and quadratic for long documents. Linear in the text. Knows no format: readers write headings as
-Markdown headings.
+Whole sentences, list items and table rows are packed up to about `TARGET_WORDS`; a chunk never crosses a heading, and
+one that begins within a table has the table's header row beside its headings. Own code: llama-index's node parsers
+find a chunk's offsets by searching for its text afterwards, which is wrong for repeated text and quadratic for long
+documents. Linear in the text. Knows no format: readers write headings as Markdown headings.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from rag.lexical import sentences
+from ingest.chunk_sizes import MAX_WORDS, SIZES, TARGET_WORDS, Unit, size_of, units
+from ingest.headers import Headed, header_at, tables
 from rag.types import Chunk
 
-TARGET_WORDS = 120
-MAX_WORDS = 170
-"""all-MiniLM-L6-v2 reads 256 tokens; 170 English words with title and headings stay below. A lone sentence may be
-longer and is then cut between words."""
-
-CUT = 840
-CUT_WIDE = 240
-"""Code points of a piece of an unbroken run: about TARGET_WORDS as `size_of` counts them."""
-
-FINGERPRINT = f"sections-1/{TARGET_WORDS}/{MAX_WORDS}/{CUT}/{CUT_WIDE}"
+FINGERPRINT = f"sections-2/{SIZES}"
 
 HEADING = re.compile(r"^(#{1,6})[ \t]+(\S[^\n]*)$", re.MULTILINE)
 FENCE = re.compile(r"^(```|~~~)", re.MULTILINE)
-_WORD = re.compile(r"\S+")
-_WIDE = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u3040-\u9fff\uac00-\ud7af\uf900-\ufaff]")
-"""Scripts without spaces; two of their characters count as a word, about as many tokens as the embedder makes."""
+
+Pack = Callable[[str, int, int, str], Iterator[Chunk]]
+"""The chunks of one section: of `text[start:end]`, under a path of headings."""
 
 
-def split(text: str, *, title: str = "") -> Iterator[Chunk]:
+def pack_sentences(text: str, start: int, end: int, heading: str) -> Iterator[Chunk]:
+    """Sentences, items and rows packed into chunks of like size."""
+    return packed(text, units(text, start, end), heading, tables(text, start, end))
+
+
+def split(text: str, *, title: str = "", pack: Pack = pack_sentences) -> Iterator[Chunk]:
     """The chunks of a document, in order; nothing is left out but white space and headings told in `Chunk.heading`.
 
     title: the document's title; a first heading that only repeats it is not repeated in `Chunk.heading`.
@@ -42,12 +39,29 @@ def split(text: str, *, title: str = "") -> Iterator[Chunk]:
     for number, (line, start, end, level, heading) in enumerate(sections):
         last = number + 1 == len(sections)
         if text[start:end].strip():
-            yield from _pack(text, start if carried is None else carried, end, heading)
+            yield from pack(text, start if carried is None else carried, end, heading)
             carried = None
         elif level and carried is None and (last or sections[number + 1][3] <= level):
             carried = line
         if last and carried is not None:
-            yield from _pack(text, carried, len(text), heading)
+            yield from pack(text, carried, len(text), heading)
+
+
+def packed(text: str, parts: Iterable[Unit], heading: str, headed: Sequence[Headed]) -> Iterator[Chunk]:
+    """Units packed into chunks of like size; the header that a chunk stands under is in its heading, and counted."""
+    each = list(parts)
+    total = sum(words for _, _, words in each)
+    aim = total / max(1, round(total / TARGET_WORDS))
+    first, last, count = each[0]
+    header = ""
+    for a, b, words in each[1:]:
+        if count >= aim or count + words > MAX_WORDS:
+            yield _chunk(text, first, last, heading, header)
+            header = header_at(headed, a)
+            first, count = a, size_of(header)
+        last = b
+        count += words
+    yield _chunk(text, first, last, heading, header)
 
 
 def _sections(text: str, title: str) -> Iterator[tuple[int, int, int, int, str]]:
@@ -76,53 +90,6 @@ def _joined(path: list[tuple[int, str]], title: str) -> str:
     return " > ".join(names)
 
 
-def _pack(text: str, start: int, end: int, heading: str) -> Iterator[Chunk]:
-    """Units of one section packed into chunks of like size."""
-    units = list(_units(text, start, end))
-    total = sum(words for _, _, words in units)
-    aim = total / max(1, round(total / TARGET_WORDS))
-    first, last, count = units[0]
-    for a, b, words in units[1:]:
-        if count >= aim or count + words > MAX_WORDS:
-            yield Chunk(start=first, end=last, text=text[first:last], heading=heading)
-            first, count = a, 0
-        last = b
-        count += words
-    yield Chunk(start=first, end=last, text=text[first:last], heading=heading)
-
-
-def _units(text: str, start: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """(start, end, words) of each sentence, item or row; overlong ones cut between words."""
-    part = text[start:end]
-    for a, b in sentences(part):
-        size = size_of(part[a:b])
-        if size <= MAX_WORDS:
-            yield start + a, start + b, size
-            continue
-        yield from cut(part, a, b, start)
-
-
-def cut(part: str, a: int, b: int, shift: int) -> Iterator[tuple[int, int, int]]:
-    """(start, end, words) of pieces of `part[a:b]`, cut between words, each offset moved by `shift`."""
-    first = last = -1
-    count = 0
-    for match in _WORD.finditer(part, a, b):
-        step = CUT_WIDE if _WIDE.search(match[0]) else CUT
-        for left in range(match.start(), match.end(), step):
-            right = min(left + step, match.end())
-            size = size_of(part[left:right])
-            if first >= 0 and count + size > TARGET_WORDS:
-                yield shift + first, shift + last, count
-                first, count = -1, 0
-            if first < 0:
-                first = left
-            last = right
-            count += size
-    if first >= 0:
-        yield shift + first, shift + last, count
-
-
-def size_of(text: str) -> int:
-    """Words, or what counts as many: seven characters of an unbroken run, or two of a script without spaces."""
-    size = sum(max(1, len(word) // 7) for word in text.split())
-    return size if text.isascii() else size + len(_WIDE.findall(text)) // 2
+def _chunk(text: str, start: int, end: int, heading: str, header: str) -> Chunk:
+    above = " > ".join(filter(None, (heading, header)))
+    return Chunk(start=start, end=end, text=text[start:end], heading=above)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ingest.splitting import MAX_WORDS, TARGET_WORDS, cut, size_of
+from ingest.chunk_sizes import MAX_WORDS, SIZES, TARGET_WORDS, cut, size_of
 from rag.types import Chunk
 
 LEAST_WORDS = TARGET_WORDS // 3
 """Of a chunk that is ended before a definition: several short ones go together."""
+
+FINGERPRINT = f"code-1/{SIZES}/{LEAST_WORDS}"
 
 
 def split_code(text: str) -> Iterator[Chunk]:

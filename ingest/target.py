@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
-from ingest import splitting
-from ingest.embedding import Embedded, Ready, chunks_of, embed
+from ingest import chunkers
+from ingest.chunkers import chunks_of
+from ingest.embedding import Embedded, Ready, embed
+from ingest.recipes import chunker_of
 from rag.catalog import Catalog, Generation, Manifest, Unfinished, check_compatible, new_manifest
 from rag.documents import DocumentStore, DocumentSummary, StoredChunk
 from rag.errors import CorpusError, RagError, UnknownDomain
@@ -54,13 +56,14 @@ class Target:
         copy_index: CopyIndex = copy_shard,
         drop_index: Callable[[Generation], None] = lambda _: None,
         tidy: Tidy = lambda _: None,
+        words_fingerprint: str = "",
     ) -> None:
         """Open a domain, or prepare a new one where `create` says so: it is there once something was promoted.
 
         gentle: in a process that answers meanwhile. afresh: whatever the live generation was built with, the side
         generation begins empty, with today's embedder and chunker. like: it begins empty as well, to be filled with
-        chunks that were embedded as this manifest says; no embedder is needed then. Raises IndexLocked (another
-        writer), UnknownDomain, IncompatibleIndex and the store's errors.
+        chunks that were embedded as this manifest says; no embedder is needed then. words_fingerprint: how the index
+        weighs words. Raises IndexLocked (another writer), UnknownDomain, IncompatibleIndex and the store's errors.
         """
         self._embedder = embedder
         self._catalog, self._open_index, self._copy_index = catalog, open_index, copy_index
@@ -76,6 +79,7 @@ class Target:
             name = catalog.next_generation(domain)
             if like is not None:
                 own = {"domain": domain, "generation": name, "backend": backend, "created": datetime.now(UTC)}
+                own["words_fingerprint"] = words_fingerprint  # words are weighed as they are written
                 self.manifest = like.model_copy(update=own)
             elif live is None or afresh:
                 self.manifest = new_manifest(
@@ -86,7 +90,8 @@ class Target:
                     embedder_fingerprint=self.embedder.fingerprint,
                     weights_sha256=self.embedder.weights_sha256,
                     dimensions=self.embedder.dimensions,
-                    chunker_fingerprint=splitting.FINGERPRINT,
+                    chunker_fingerprint=chunkers.FINGERPRINT,
+                    words_fingerprint=words_fingerprint,
                     fields={**(live.fields if live else {}), **(fields or {})},
                     title=live.title if live else title,
                     language=live.language if live else language,
@@ -290,7 +295,8 @@ class Target:
             if document is None:
                 self.store.delete([name])
             else:
-                self.write([Ready(document, recipes[name], chunks_of(document))])
+                chunker = chunker_of(recipes[name], document.source)
+                self.write([Ready(document, recipes[name], chunks_of(document, chunker))])
         return len(pending)
 
     # --- parts ---
@@ -308,7 +314,7 @@ class Target:
             live.manifest,
             embedder=self.embedder.name,
             embedder_fingerprint=self.embedder.fingerprint,
-            chunker_fingerprint=splitting.FINGERPRINT,
+            chunker_fingerprint=chunkers.FINGERPRINT,
         )
         return live
 

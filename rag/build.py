@@ -75,11 +75,19 @@ def open_index(settings: Settings, generation: Generation, *, create: bool) -> I
     """The index of a generation, on the backend that the settings name; `create` makes it where it is not there."""
     manifest = generation.manifest
     _check_backend(settings, generation)
+    _check_words(generation)
     if settings.index.backend == "edge":
         from rag.adapters.edge_index import EdgeIndex
 
         return EdgeIndex(generation.shard_path, dimensions=manifest.dimensions, fields=manifest.fields, create=create)
     return _server_index(settings, generation, create=create)
+
+
+def words_fingerprint() -> str:
+    """How words are weighed for BM25 here, for the manifest of a new generation."""
+    from rag.adapters.sparse import fingerprint
+
+    return fingerprint()
 
 
 def copy_index(settings: Settings, old: Generation, new: Generation) -> None:
@@ -116,6 +124,16 @@ def _check_backend(settings: Settings, generation: Generation) -> None:
             f"domain {manifest.domain!r} lives on backend {manifest.backend!r}, the settings name "
             f"{settings.index.backend!r}: set UNDERSTUDY_INDEX__BACKEND={manifest.backend}, or "
             f"`understudy ingest migrate --domain {manifest.domain}` copies it to the other"
+        )
+
+
+def _check_words(generation: Generation) -> None:
+    manifest = generation.manifest
+    if manifest.words_fingerprint not in ("", words_fingerprint()):
+        raise IncompatibleIndex(
+            f"domain {manifest.domain!r} was built with other weights of words ({manifest.words_fingerprint}) than "
+            f"this version's ({words_fingerprint()}): `understudy ingest rebuild --domain {manifest.domain}` makes "
+            "them anew from its stored texts"
         )
 
 

@@ -49,6 +49,7 @@ class Manifest(Value):
     weights_sha256: str
     dimensions: PositiveInt
     chunker_fingerprint: str
+    words_fingerprint: str = Field("", description="how words are weighed for BM25; empty: of an earlier version")
     fields: dict[str, FieldType] = Field(default_factory=dict, description="filterable metadata fields")
     title: str = ""
     language: str = ""
@@ -290,6 +291,7 @@ def new_manifest(
     weights_sha256: str,
     dimensions: int,
     chunker_fingerprint: str,
+    words_fingerprint: str = "",
     fields: Mapping[str, FieldType],
     title: str = "",
     language: str = "",
@@ -304,6 +306,7 @@ def new_manifest(
         weights_sha256=weights_sha256,
         dimensions=dimensions,
         chunker_fingerprint=chunker_fingerprint,
+        words_fingerprint=words_fingerprint,
         fields=dict(fields),
         title=title,
         language=language,

@@ -1,6 +1,7 @@
 """Words and sentences of a text, with their offsets. Pure; knows no question and no model.
 
-Deliberately light: the results decide which exact words are quoted and compared, never what is stored.
+Deliberately light. The results decide which exact words are quoted and compared, and, by `sentences`, where chunks
+begin: another result there needs a new version of the chunkers (tests/unit/ingest/test_chunkers.py says so).
 """
 
 from __future__ import annotations

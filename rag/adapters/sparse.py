@@ -6,6 +6,9 @@ identifiers and other scripts are still found by their words.
 
 from __future__ import annotations
 
+import hashlib
+from functools import cache
+
 import qdrant_edge as edge
 
 Weights = tuple[list[int], list[float]]
@@ -18,6 +21,9 @@ hit@5 on technical pages and lose nothing elsewhere (docs/experiments.md)."""
 
 AVERAGE_WORDS = 100.0
 """Words of a typical chunk after stop words, for BM25's length normalisation."""
+
+
+_PROBE = "The pumps were running; a pump's naïve seals don't leak at 3.5 bar. T-1042: Prüfung, 漢字, the_end of it."
 
 
 class Bm25Encoder:
@@ -35,6 +41,15 @@ class Bm25Encoder:
     def query(self, text: str) -> Weights:
         """Terms of a question, each once; empty for a question of stop words."""
         return _weights(self._model.embed_query(_clean(text)))
+
+
+@cache
+def fingerprint() -> str:
+    """What the encoder makes of a fixed text: changes with words, stems and weights, whoever changed them."""
+    encoder = Bm25Encoder()
+    made = [*zip(*encoder.document(_PROBE), strict=True), *zip(*encoder.query(_PROBE), strict=True)]
+    told = ",".join(f"{index}:{weight:.4f}" for index, weight in sorted(made))
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 def _weights(vector: edge.SparseVector) -> Weights:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from ingest.chunkers import chunks_of
 from ingest.corpus import Found, Unreadable, open_corpus
-from ingest.embedding import chunks_of
 from ingest.reading_process import ReadingProcess
 from rag.errors import UnreadableDocument
 from rag.types import Document

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.splitting import MAX_WORDS, split
+from ingest.chunk_sizes import MAX_WORDS
+from ingest.splitting import split
 
 MARKED = st.text(alphabet=st.sampled_from("ab.!? \n#|-`~*1漢字。\t"), max_size=400)
 
