@@ -27,6 +27,7 @@ class ListedDocument(Value):
     characters: int = Field(ge=0, description="length of the stored text, in code points")
     chunks: int = Field(ge=0, description="pieces that are searched")
     text_sha256: str
+    same_as: str = Field("", description="the first document that says the same in nearly the same words, or empty")
     metadata: dict[str, MetadataValue]
 
 
@@ -72,6 +73,7 @@ class DocumentsController(Controller):
                 characters=each.characters,
                 chunks=each.chunks,
                 text_sha256=each.text_sha256,
+                same_as=each.same_as,
                 metadata=each.metadata,
             )
             for each in found[:limit]

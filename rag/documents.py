@@ -11,6 +11,7 @@ import json
 import sqlite3
 import threading
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,7 @@ from pydantic import NonNegativeInt
 
 from rag.catalog import storage_error
 from rag.errors import CorpusError, StorageFull
-from rag.likeness import words_sha256
+from rag.likeness import alike, sketch, words_of, words_sha256
 from rag.page_boxes import PlacedText
 from rag.types import Document, MetadataValue, Value
 
@@ -36,6 +37,14 @@ CREATE TABLE IF NOT EXISTS chunks (
 CREATE INDEX IF NOT EXISTS chunks_document ON chunks (document_id);
 CREATE TABLE IF NOT EXISTS likeness (document_id TEXT PRIMARY KEY, words_sha256 TEXT NOT NULL) STRICT;
 CREATE INDEX IF NOT EXISTS likeness_words ON likeness (words_sha256);
+CREATE TABLE IF NOT EXISTS sketches (
+    band INTEGER NOT NULL, document_id TEXT NOT NULL, PRIMARY KEY (band, document_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS sketches_document ON sketches (document_id);
+CREATE TABLE IF NOT EXISTS alike (
+    document_id TEXT NOT NULL, other_id TEXT NOT NULL, PRIMARY KEY (document_id, other_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS alike_other ON alike (other_id);
 CREATE TABLE IF NOT EXISTS layouts (
     document_id TEXT PRIMARY KEY, text_sha256 TEXT NOT NULL, places BLOB NOT NULL
 ) STRICT;
@@ -48,9 +57,15 @@ TABLES = (
     ("chunks", "document_id"),
     ("layouts", "document_id"),
     ("likeness", "document_id"),
+    ("sketches", "document_id"),
+    ("alike", "document_id"),
+    ("alike", "other_id"),
     ("pending", "document_id"),
 )
 """Of what is kept of a document, and the column with its id."""
+
+MOST_COMPARED = 8
+"""Stored documents that a new one is compared with, word by word: those that share most of its sketch."""
 
 
 class StoredChunk(Value):
@@ -74,7 +89,8 @@ class DocumentSummary(Value):
     recipe: str
     metadata: dict[str, str | int | float | bool]
     same_as: str = ""
-    """The first document, by id, of those that say the same words; empty for that one, and where no other does."""
+    """The first document, by id, of those that say the same in the same or nearly the same words (rag.likeness); empty
+    for that one, and where no other does."""
 
 
 class DocumentStore:
@@ -159,8 +175,11 @@ class DocumentStore:
                 "(SELECT min(o.document_id) FROM likeness l JOIN likeness o ON o.words_sha256 = l.words_sha256"
                 " WHERE l.document_id = d.id)"
             )
+        if self._has("alike"):
+            near = "(SELECT min(other_id) FROM alike WHERE document_id = d.id)"
+            same = f"min(ifnull({same}, d.id), ifnull({near}, d.id))"
         query = (
-            # `same` is one of the two texts above, never a caller's
+            # `same` is one of the texts above, never a caller's
             "SELECT d.id, d.title, length(d.text), count(c.id), d.text_sha256, d.file_sha256, d.source, d.recipe,"  # noqa: S608
             f" d.metadata, {same} FROM documents d LEFT JOIN chunks c ON c.document_id = d.id"
             " WHERE d.id > ? GROUP BY d.id ORDER BY d.id LIMIT ?"
@@ -248,6 +267,7 @@ class DocumentStore:
                     )
                 if words := words_sha256(document.text):
                     db.execute("INSERT OR REPLACE INTO likeness VALUES (?, ?)", (document.id, words))
+                _link(db, document)
                 db.execute("DELETE FROM chunks WHERE document_id = ?", (document.id,))
                 db.executemany(
                     "INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?)",
@@ -290,6 +310,24 @@ class DocumentStore:
                 return self._db.execute(sql, arguments).fetchall()
             except sqlite3.Error as error:
                 raise _failure(error, self._path) from error
+
+
+def _link(db: sqlite3.Connection, document: Document) -> None:
+    """Link a document with the stored ones that it is alike, whatever it was linked with before."""
+    for table, column in (("sketches", "document_id"), ("alike", "document_id"), ("alike", "other_id")):
+        # both names come from the line above, never from a caller
+        db.execute(f"DELETE FROM {table} WHERE {column} = ?", (document.id,))  # noqa: S608
+    bands = sketch(document.text)
+    shared: Counter[str] = Counter()
+    for band in bands:
+        few = "SELECT document_id FROM sketches WHERE band = ? ORDER BY document_id LIMIT ?"
+        shared.update(row[0] for row in db.execute(few, (band, 2 * MOST_COMPARED)))
+    said = words_of(document.text) if shared else None
+    for other, _ in shared.most_common(MOST_COMPARED):
+        (text,) = db.execute("SELECT text FROM documents WHERE id = ?", (other,)).fetchone()
+        if said and alike(said, words_of(text)):
+            db.executemany("INSERT INTO alike VALUES (?, ?)", [(document.id, other), (other, document.id)])
+    db.executemany("INSERT OR IGNORE INTO sketches VALUES (?, ?)", [(band, document.id) for band in bands])
 
 
 def _failure(error: sqlite3.Error | OSError, path: Path) -> CorpusError | StorageFull:

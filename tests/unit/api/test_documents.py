@@ -76,6 +76,7 @@ def test_pages_show_every_document_once_and_no_text(client: httpx.Client) -> Non
         "characters": len(TEXT),
         "chunks": 1,
         "text_sha256": sha256_text(TEXT),
+        "same_as": "",
         "metadata": {},
     }
 
