@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 from pathlib import Path
 
@@ -83,6 +84,28 @@ def test_a_stop_string_ends_the_text_before_it(shared: Supervisor) -> None:
     frames = list(shared.generate(request(max_tokens=24, stop=[stop]), timeout=60))
     assert text_of(frames) == whole[: whole.index(stop)]
     assert frames[-1]["finish"] == "stop"
+
+
+def test_each_sequence_of_a_batch_is_sampled_by_its_own_temperature_and_seed(shared: Supervisor) -> None:
+    def asked(temperature: float, seed: int) -> Frame:
+        # Few: rows of one call may be rounded otherwise than a row alone, and in the end one draw falls otherwise.
+        return request(max_tokens=8) | {"temperature": temperature, "seed": seed}
+
+    greedy, seven, eight = asked(0.0, 7), asked(1.0, 7), asked(1.0, 8)
+    alone = [text_of(list(shared.generate(one, timeout=60))) for one in (greedy, seven)]
+    with ThreadPoolExecutor(4) as threads:
+        beside = list(
+            threads.map(lambda one: text_of(list(shared.generate(one, timeout=60))), (greedy, seven, seven, eight))
+        )
+    assert beside[:2] == alone, "who is beside it changes nothing"
+    assert beside[1] == beside[2], "the same seed"
+    assert len({beside[0], beside[1], beside[3]}) == 3, "no seed, another, a third"
+
+
+def test_however_many_tokens_are_asked_for_the_context_is_the_end(shared: Supervisor) -> None:
+    frames = list(shared.generate(request("word " * 470, max_tokens=4000), timeout=60))
+    assert frames[-1]["finish"] == "length"
+    assert frames[-1]["prompt_tokens"] + frames[-1]["completion_tokens"] == 512
 
 
 def test_markers_in_plain_text_are_not_special_tokens(shared: Supervisor) -> None:
