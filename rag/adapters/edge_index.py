@@ -19,7 +19,19 @@ from typing import Any, cast
 import numpy as np
 import qdrant_edge as edge
 
-from rag.adapters.points import DENSE, DEPTH, SPARSE, field_keys, flag, payload_of, ranked, to_chunk, to_passage
+from rag.adapters.points import (
+    DENSE,
+    DEPTH,
+    OVERSAMPLING,
+    QUANTISE_FROM,
+    SPARSE,
+    field_keys,
+    flag,
+    payload_of,
+    ranked,
+    to_chunk,
+    to_passage,
+)
 from rag.adapters.sparse import Bm25Encoder
 from rag.errors import CorpusError, IncompatibleIndex, IndexLocked, IndexUnavailable, StorageFull
 from rag.protocols import EVERYTHING, IndexedChunk, Vectors
@@ -27,13 +39,6 @@ from rag.types import Condition, FieldType, Filter, Passage, RetrievalMode
 
 OPTIMIZE_FROM = 20_000
 """Points. Below, brute force answers in about a millisecond; building the graph for 10,000 takes two seconds."""
-
-QUANTISE_FROM = 200_000
-"""Points. From here on graph and search run over vectors of one byte a dimension, held in memory; the original ones
-stay on the disk, as far as memory is needed for other things, and rank what was found anew."""
-
-OVERSAMPLING = 2.0
-"""Candidates of a search over such vectors that are ranked anew, for each that is wanted."""
 
 RESERVE_BYTES = 64 << 20
 """Below so much free space nothing is written: the engine writes into mapped files, and a page for which the disk has

@@ -1,4 +1,4 @@
-"""What both indexes agree on: names of the vectors, the payload of a point, and how candidates are ranked."""
+"""What both indexes agree on: names of vectors, the payload of a point, how candidates are ranked, what is large."""
 
 from __future__ import annotations
 
@@ -14,6 +14,13 @@ from rag.types import Chunk, FieldType, Passage, RetrievalMode
 DENSE, SPARSE = "dense", "bm25"
 DEPTH = 100
 """Candidates of each ranking that are fused."""
+
+QUANTISE_FROM = 200_000
+"""Points. From here on graph and search run over vectors of one byte a dimension, held in memory; the original ones
+stay on the disk, as far as memory is needed for other things, and rank what was found anew."""
+
+OVERSAMPLING = 2.0
+"""Candidates of a search over such vectors that are ranked anew, for each that is wanted."""
 
 
 def payload_of(chunk: IndexedChunk) -> dict[str, Any]:

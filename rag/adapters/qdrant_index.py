@@ -17,7 +17,19 @@ from qdrant_client import QdrantClient
 from qdrant_client import models as q
 from qdrant_client.http.exceptions import ApiException, ResponseHandlingException, UnexpectedResponse
 
-from rag.adapters.points import DENSE, DEPTH, SPARSE, field_keys, flag, payload_of, ranked, to_chunk, to_passage
+from rag.adapters.points import (
+    DENSE,
+    DEPTH,
+    OVERSAMPLING,
+    QUANTISE_FROM,
+    SPARSE,
+    field_keys,
+    flag,
+    payload_of,
+    ranked,
+    to_chunk,
+    to_passage,
+)
 from rag.adapters.sparse import Bm25Encoder, Weights
 from rag.errors import BackendError, CorpusError, IncompatibleIndex, IndexUnavailable, StorageFull
 from rag.protocols import EVERYTHING, IndexedChunk, Vectors
@@ -31,6 +43,9 @@ FIELD_INDEX = {
 }
 UPSERT_POINTS = 256
 """Points of one request: about a megabyte."""
+
+_RESCORED = q.SearchParams(quantization=q.QuantizationSearchParams(rescore=True, oversampling=OVERSAMPLING))
+"""Of a search over quantised vectors."""
 
 
 def connect(url: str, *, api_key: str, grpc: bool, timeout_seconds: float) -> QdrantClient:
@@ -84,7 +99,9 @@ class QdrantIndex:
                 for key, kind in field_keys(fields).items():
                     client.create_payload_index(self._name, key, FIELD_INDEX[kind])
             params = client.get_collection(self._name).config.params.vectors
-        held = cast("dict[str, q.VectorParams]", params)[DENSE].size
+        dense = cast("dict[str, q.VectorParams]", params)[DENSE]
+        self._params = _RESCORED if dense.quantization_config is not None else None
+        held = dense.size
         if held != dimensions:
             raise IncompatibleIndex(
                 f"collection {self._name} holds vectors of {held} numbers, the embedder makes {dimensions}: "
@@ -130,7 +147,17 @@ class QdrantIndex:
             self._open().delete_collection(self._name)
 
     def optimize(self) -> None:
-        """Nothing to do: a server optimises in the background."""
+        """Have a large collection quantised, which the server does in the background, answering meanwhile.
+
+        Below, it compares every vector of a small segment and builds a graph over a large one by itself.
+        """
+        with self._errors():
+            client = self._open()
+            if self._params is None and self.count() >= QUANTISE_FROM:
+                small = q.ScalarQuantizationConfig(type=q.ScalarType.INT8, always_ram=True)
+                diff = q.VectorParamsDiff(on_disk=True, quantization_config=q.ScalarQuantization(scalar=small))
+                client.update_collection(self._name, vectors_config={DENSE: diff})
+                self._params = _RESCORED
 
     def publish(self) -> None:
         """Point the domain's alias at this collection, in one step."""
@@ -169,7 +196,7 @@ class QdrantIndex:
         chosen, nearest = _filter(filter), vector.tolist()
         words = self._bm25.query(text)
         depth = max(DEPTH, limit)
-        dense = q.QueryRequest(query=nearest, using=DENSE, limit=depth, filter=chosen)
+        dense = q.QueryRequest(query=nearest, using=DENSE, limit=depth, filter=chosen, params=self._params)
         lexical = None
         if words[0]:
             lexical = q.QueryRequest(
@@ -185,7 +212,7 @@ class QdrantIndex:
                 hits = client.query_points(
                     self._name,
                     prefetch=[
-                        q.Prefetch(query=nearest, using=DENSE, limit=DEPTH, filter=chosen),
+                        q.Prefetch(query=nearest, using=DENSE, limit=DEPTH, filter=chosen, params=self._params),
                         q.Prefetch(query=_sparse(words), using=SPARSE, limit=DEPTH, filter=chosen),
                     ],
                     query=q.RrfQuery(rrf=q.Rrf(k=60)),

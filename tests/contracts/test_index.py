@@ -12,11 +12,13 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from qdrant_client import QdrantClient
+from qdrant_client import QdrantClient, models
 
+from rag.adapters import qdrant_index
 from rag.adapters.edge_index import EdgeIndex
 from rag.adapters.qdrant_index import QdrantIndex, connect
 from rag.errors import CorpusError, IncompatibleIndex, IndexLocked, IndexUnavailable, StorageFull
@@ -305,6 +307,57 @@ def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
     index = edge(tmp_path)()
     assert index.count() == 30
     index.close()
+
+
+local_mode_compares_all = pytest.mark.filterwarnings("ignore:Local mode performs exact:UserWarning")
+
+
+@local_mode_compares_all
+def test_a_server_quantises_from_the_size_on_from_which_the_embedded_index_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(qdrant_index, "QUANTISE_FROM", 10)
+    client = QdrantClient(":memory:")
+    update, query = client.update_collection, client.query_batch_points
+    told: list[Any] = []
+    asked: list[Any] = []
+
+    def updated(name: str, **said: Any) -> bool:
+        told.append(said["vectors_config"]["dense"])
+        return update(name, **said)
+
+    def queried(name: str, requests: list[models.QueryRequest]) -> Any:
+        asked.extend(requests)
+        return query(name, requests)
+
+    monkeypatch.setattr(client, "update_collection", updated)
+    monkeypatch.setattr(client, "query_batch_points", queried)
+    index = server(client)()
+    index.upsert([chunk(number) for number in range(9)])
+    index.optimize()
+    assert found(index, "unit 7 set to 70 bar", mode=RetrievalMode.DENSE)
+    assert (told, asked.pop().params) == ([], None)
+    index.upsert([chunk(9)])
+    index.optimize()
+    [diff] = told
+    assert (diff.on_disk, diff.quantization_config.scalar.type, diff.quantization_config.scalar.always_ram) == (
+        True,
+        models.ScalarType.INT8,
+        True,
+    )
+    assert found(index, "unit 7 set to 70 bar", mode=RetrievalMode.DENSE)
+    [request] = asked
+    assert (request.params.quantization.rescore, request.params.quantization.oversampling) == (True, 2.0)
+    index.close()
+
+
+@local_mode_compares_all
+def test_what_is_found_stays_the_same_once_it_is_large(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(qdrant_index, "QUANTISE_FROM", 5)
+    before = found(index, "unit 7 set to 70 bar")
+    index.optimize()
+    index.optimize()
+    assert found(index, "unit 7 set to 70 bar") == before
 
 
 @pytest.mark.parametrize("mode", [RetrievalMode.HYBRID, RetrievalMode.DENSE, RetrievalMode.BM25])
