@@ -61,6 +61,13 @@ def test_every_answer_to_a_key_is_documented(locked: tuple[str, dict[str, str]],
         assert 202 not in seen
 
 
+def test_a_caller_s_own_key_is_the_only_one_that_comes(locked: tuple[str, dict[str, str]]) -> None:
+    url, callers = locked
+    name = "GET /v1/domains"
+    assert set(fuzz(url, document(), name, examples=EXAMPLES, headers={"Authorization": callers["own"]})) == {200}
+    assert set(fuzz(url, document(), name, examples=EXAMPLES, headers={"Authorization": callers["invented"]})) == {401}
+
+
 def test_the_fuzzer_finds_what_is_not_documented(url: str) -> None:
     silent = document()
     del silent["paths"]["/v1/passages"]["post"]["responses"]["404"]
