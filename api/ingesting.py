@@ -114,8 +114,9 @@ class Ingesting:
             return self._ingest(record.job, tell)
         if record.job.kind == "delete":
             return self._remove(record)
-        delete_domain(self._settings, record.job.domain)
-        return record.job
+        documents, chunks = delete_domain(self._settings, record.job.domain)
+        told = {"documents": documents, "total": documents, "removed": documents, "chunks": chunks}
+        return record.job.model_copy(update=told)
 
     def _ingest(self, job: Job, tell: Tell) -> Job:
         from ingest.corpus import folder_of_files
@@ -131,7 +132,7 @@ class Ingesting:
             closing(ReadingProcess(seconds=limits.file_seconds, megabytes=limits.file_megabytes)) as reading,
             closing(open_target(self._settings, job.domain, self._embedder(), create=True, gentle=True)) as target,
         ):
-            done = apply(folder_of_files(self._store.files_of(job), reading.read), target, progress=progress)
+            done = apply(folder_of_files(self._store.files_of(job), reading), target, progress=progress)
         looked = done.new + done.changed + done.unchanged + len(done.unreadable)
         return job.model_copy(
             update={

@@ -155,7 +155,7 @@ def _mutate(out: bytearray, dice: random.Random) -> None:
 def outcome_of(path: Path, reading: ReadingProcess) -> str:
     """read, refused, memory, crashed, hung, or wrong: a text that no store takes, or chunks that are no spans of it."""
     outcome = "refused"
-    for item in open_corpus(path, read=reading.read).documents():
+    for item in open_corpus(path, reading=reading).documents():
         try:
             if isinstance(item, Found):
                 if not _sound(item.read()):

@@ -212,7 +212,7 @@ def _corpus(path: Path, id_field: str, title_field: str, text_field: list[str] |
         mapping = Mapping(id=id_field, title=title_field, text=tuple(text_field or ()))
     limits = load().uploads
     reading = ReadingProcess(seconds=limits.file_seconds, megabytes=limits.file_megabytes)
-    return open_corpus(path, mapping=mapping, read=reading.read)
+    return open_corpus(path, mapping=mapping, reading=reading)
 
 
 @contextmanager
@@ -224,15 +224,10 @@ def _target_of(corpus: Corpus, domain: str) -> Iterator[Target]:
 
 
 def _delete_domain(domain: str) -> dict[str, Any]:
-    from rag.build import delete_domain, open_catalog
-    from rag.documents import DocumentStore
+    from rag.build import delete_domain
     from rag.settings import load
 
-    settings = load()
-    store = DocumentStore(open_catalog(settings).live(domain).documents_path, writable=False)
-    documents, chunks = store.counts()
-    store.close()
-    delete_domain(settings, domain)
+    documents, chunks = delete_domain(load(), domain)
     return {"domain": domain, "documents": documents, "chunks": chunks, "unknown": []}
 
 

@@ -96,7 +96,7 @@ def _applying(
     loaded: list[Embedder] = []
 
     def once(progress: Callable[[Progress], None]) -> Summary:
-        corpus = open_corpus(path, read=reading.read)
+        corpus = open_corpus(path, reading=reading)
         if not loaded:
             loaded.append(stack.enter_context(closing(open_embedder(settings))))
         declared = corpus.declaration

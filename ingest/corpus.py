@@ -24,11 +24,10 @@ from ingest.cleaning import CLEANING
 from ingest.metadata import VALIDITY
 from ingest.path_patterns import PathPattern
 from ingest.progress import Size
+from ingest.reading import Reading, ReadingHere
 from ingest.rows import Mapping as RowMapping
 from rag.errors import InvalidCorpus, UnreadableDocument
 from rag.types import Document, FieldType, MetadataValue
-
-Read = Callable[[readers.Reader, Path], readers.Extracted]
 
 MAX_BAD_ROWS = 1000
 """Of one file, those that are listed each; the others are counted."""
@@ -116,8 +115,8 @@ class Corpus:
     declaration: Declaration = field(default_factory=Declaration)
     mapping: RowMapping | None = None
     skipped: tuple[Unreadable, ...] = field(default=())
-    read: Read = readers.Reader.read
-    """How a file is read; rows are read here, line by line."""
+    reading: Reading = field(default_factory=ReadingHere)
+    """Where its files are read."""
 
     def documents(self) -> Iterator[Found | Unreadable]:
         """Every document or the reason why there is none, file by file in order of path; nothing is held."""
@@ -173,7 +172,7 @@ class Corpus:
         declared = self._declared(name)
 
         def read() -> Document:
-            text = self.read(reader, path)
+            text = self.reading.read(reader, path)
             return Document(
                 id=name,
                 title=text.title or Path(name).stem,
@@ -192,7 +191,7 @@ class Corpus:
         recipe = f"{rows.fingerprint(path)}+{CLEANING}/{_hash([repr(mapping), *sorted(declared.items())])}"
         chunker = self._chunker(name)
         bad, row = 0, None
-        for row in rows.read(path, name, mapping):
+        for row in self.reading.rows(path, name, mapping):
             if isinstance(row, rows.BadRow):
                 bad += 1
                 if bad <= MAX_BAD_ROWS:
@@ -222,9 +221,9 @@ class Corpus:
             yield Unreadable(name, f"{bad - MAX_BAD_ROWS:,} more of its rows give no document; the first are listed")
 
 
-def open_corpus(path: Path, *, mapping: RowMapping | None = None, read: Read = readers.Reader.read) -> Corpus:
+def open_corpus(path: Path, *, mapping: RowMapping | None = None, reading: Reading | None = None) -> Corpus:
     """The corpus at a path. Raises InvalidCorpus when there is none, or its corpus.toml makes no sense."""
-    return replace(_opened(path, mapping), read=read)
+    return replace(_opened(path, mapping), reading=reading or ReadingHere())
 
 
 def _opened(path: Path, mapping: RowMapping | None) -> Corpus:
@@ -252,10 +251,10 @@ def _opened(path: Path, mapping: RowMapping | None) -> Corpus:
     return Corpus(root=path, files=files, mapping=mapping, skipped=skipped)
 
 
-def folder_of_files(root: Path, read: Read) -> Corpus:
+def folder_of_files(root: Path, reading: Reading) -> Corpus:
     """Every file below a folder as a document by its path, whatever the folder's files are called."""
     files, skipped = _walk(root)
-    return Corpus(root=root, files=files, skipped=skipped, read=read)
+    return Corpus(root=root, files=files, skipped=skipped, reading=reading)
 
 
 def readable_suffixes() -> frozenset[str]:

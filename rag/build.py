@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from rag.answering import Limits
 from rag.catalog import Catalog, Generation
 from rag.documents import DocumentStore
-from rag.errors import CorpusError, IncompatibleIndex, IndexUnavailable, RagError
+from rag.errors import CorpusError, IncompatibleIndex, IndexUnavailable, RagError, UnknownDomain
 from rag.folder_copy import copy_shard
 from rag.pipeline import Pipeline
 from rag.protocols import Embedder, Index, LanguageModel, Reranker
@@ -183,21 +183,32 @@ def open_documents(settings: Settings, domain: str) -> list[Document]:
         store.close()
 
 
-def delete_domain(settings: Settings, domain: str) -> None:
+def delete_domain(settings: Settings, domain: str) -> tuple[int, int]:
     """Remove a domain for good: its files, and its collections on a server. Raises IndexLocked while it is changed.
 
     Who is being answered from it is answered to the end; the next question is told that there is no such domain.
+    Returns how many documents and chunks were live, counted when nobody else could change them any more; none where
+    it is too damaged to be counted. Raises CorpusError where some of it cannot be removed.
     """
     catalog = open_catalog(settings)
-    catalog.live(domain)
+    if not catalog.live_name(domain):
+        raise UnknownDomain.named(domain)
     lock = WriterLock(settings.data.directory, domain)
     try:
+        counts = (0, 0)
+        with suppress(CorpusError):
+            store = DocumentStore(catalog.live(domain).documents_path, writable=False)
+            try:
+                counts = store.counts()
+            finally:
+                store.close()
         for name in catalog.generations(domain):
             with suppress(CorpusError):  # one without manifest was never filled
                 drop_index(settings, catalog.open(domain, name))
         catalog.delete(domain)
     finally:
         lock.release()
+    return counts
 
 
 def open_reranker(settings: Settings) -> Reranker | None:

@@ -251,15 +251,20 @@ class Catalog:
         return Generation(generation.folder, manifest)
 
     def delete(self, domain: str) -> bool:
-        """Remove a domain and all its files; False when there was none.
+        """Remove a domain and all its files; False when there was none. Raises CorpusError where one stays.
 
         `current` goes first, so that a crash leaves an unlisted folder and never a domain without content.
         """
         folder = self._root / check_domain_name(domain)
         existed = (folder / "current").exists()
-        (folder / "current").unlink(missing_ok=True)
-        if folder.is_dir():
-            shutil.rmtree(folder)
+        try:
+            (folder / "current").unlink(missing_ok=True)
+            if folder.is_dir():
+                shutil.rmtree(folder)
+        except OSError as error:
+            raise CorpusError(
+                f"cannot remove all of {folder}: {error.strerror}; no question is answered from it, remove the rest"
+            ) from error
         return existed
 
 

@@ -39,7 +39,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
     reasons: dict[str, str] = {}
     before, begin = peak(), time.monotonic()
     with closing(ReadingProcess(seconds=SECONDS, megabytes=MEGABYTES)) as reading:
-        for item in open_corpus(root, read=reading.read).documents():
+        for item in open_corpus(root, reading=reading).documents():
             if isinstance(item, Unreadable):
                 reasons[item.source] = item.reason
                 continue
