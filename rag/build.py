@@ -10,7 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -176,11 +176,12 @@ def publish_index(settings: Settings, generation: Generation) -> None:
 
 def open_documents(settings: Settings, domain: str) -> list[Document]:
     """Every stored document of a domain. Raises UnknownDomain."""
-    store = DocumentStore(open_catalog(settings).live(domain).documents_path, writable=False)
-    try:
+    with closing(_stored(open_catalog(settings).live(domain))) as store:
         return [found for summary in store.summaries() if (found := store.get(summary.id)) is not None]
-    finally:
-        store.close()
+
+
+def _stored(generation: Generation) -> DocumentStore:
+    return DocumentStore(generation.documents_path, writable=False)
 
 
 def delete_domain(settings: Settings, domain: str) -> tuple[int, int]:
@@ -196,12 +197,8 @@ def delete_domain(settings: Settings, domain: str) -> tuple[int, int]:
     lock = WriterLock(settings.data.directory, domain)
     try:
         counts = (0, 0)
-        with suppress(CorpusError):
-            store = DocumentStore(catalog.live(domain).documents_path, writable=False)
-            try:
-                counts = store.counts()
-            finally:
-                store.close()
+        with suppress(CorpusError), closing(_stored(catalog.live(domain))) as store:
+            counts = store.counts()
         for name in catalog.generations(domain):
             with suppress(CorpusError):  # one without manifest was never filled
                 drop_index(settings, catalog.open(domain, name))
@@ -296,11 +293,8 @@ def adapter_cards(settings: Settings) -> list[Card]:
         return []
     from rag.adapters import lora_files
 
-    cache = settings.data.directory / "models"
-    file = model_file(settings)
-    adapters = lora_files.resolve(
-        settings.model.adapter, settings.model.adapters, model=file.path, model_sha256=file.sha256, cache=cache
-    )
+    model, file, cache = settings.model, model_file(settings), settings.data.directory / "models"
+    adapters = lora_files.resolve(model.adapter, model.adapters, model=file.path, model_sha256=file.sha256, cache=cache)
     return [card for path in adapters.files.values() if (card := lora_files.card_of(path)) is not None]
 
 
