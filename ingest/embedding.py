@@ -130,8 +130,8 @@ def weight(ready: Ready) -> int:
     return sum(len(embedded_text(ready.document, chunk)) for chunk in ready.chunks)
 
 
-def to_embed(group: Sequence[Ready], store: DocumentStore) -> int:
-    """How many texts of a group would be embedded, of equal ones only the first."""
+def to_embed(group: Sequence[Ready], store: DocumentStore | None) -> int:
+    """How many texts of a group would be embedded, of equal ones only the first; `store`: None where none is there."""
     held = {embedded_text(*pair) for ready in group for pair in _lent(ready, store)}
     return len({embedded_text(ready.document, chunk) for ready in group for chunk in ready.chunks} - held)
 
@@ -154,9 +154,9 @@ def _held(donors: Mapping[str, Ready], domain: str, store: DocumentStore, index:
     return held
 
 
-def _lent(ready: Ready, store: DocumentStore) -> list[tuple[Document, Chunk]]:
+def _lent(ready: Ready, store: DocumentStore | None) -> list[tuple[Document, Chunk]]:
     """The chunks of a document's donor, which was split by the same chunker."""
-    donor = store.get(ready.donor) if ready.donor else None
+    donor = store.get(ready.donor) if ready.donor and store is not None else None
     if donor is None:
         return []
     return [(donor, chunk) for chunk in chunks_of(donor, chunker_of(ready.recipe, ready.document.source))]

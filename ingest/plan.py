@@ -62,7 +62,7 @@ def plan(
                 yield ready
 
     for group in grouped(changed()):
-        count = to_embed(group, target.store)
+        count = to_embed(group, target.store if target.generation else None)
         result.chunks += count
         result.reused += sum(len(ready.chunks) for ready in group) - count
         for ready in group:
