@@ -65,42 +65,46 @@ class OpenDomains:
 
         Raises UnknownDomain, IncompatibleIndex and BackendError.
         """
-        while True:
-            try:
-                generation = self._catalog.live(name)
-            except UnknownDomain:
-                with self._lock:
-                    self._open.pop(name, None)
-                raise
-            with self._lock:
-                known = self._open.get(name)
-                opening = self._opening.setdefault(name, threading.Lock())
-            if known is not None and known.generation.manifest == generation.manifest:
-                return known
-            if not opening.acquire(blocking=known is None or not known.generation.folder.is_dir()):
-                assert known is not None  # noqa: S101  # else it would have waited
-                return known
-            try:
-                if (found := self._renewed(name, generation)) is not None:
-                    return found
-            finally:
-                opening.release()
-
-    def _renewed(self, name: str, generation: Generation) -> OpenDomain | None:
-        """A generation, opened and known from now on; None where it is not the live one any longer."""
+        generation = self._live(name)
         with self._lock:
             known = self._open.get(name)
+            opening = self._opening.setdefault(name, threading.Lock())
         if known is not None and known.generation.manifest == generation.manifest:
-            return known  # by whoever was here before
+            return known
+        if not opening.acquire(blocking=known is None or not known.generation.folder.is_dir()):
+            assert known is not None  # noqa: S101  # else it would have waited
+            return known
         try:
-            opened = self._opened(generation)
-        except RagError:
-            if self._catalog.live_name(name) != generation.manifest.generation:
-                return None  # superseded and removed, or deleted, while it was being opened
+            return self._renewed(name)
+        finally:
+            opening.release()
+
+    def _live(self, name: str) -> Generation:
+        try:
+            return self._catalog.live(name)
+        except UnknownDomain:
+            with self._lock:
+                self._open.pop(name, None)
             raise
-        with self._lock:
-            self._open[name] = opened
-        return opened
+
+    def _renewed(self, name: str) -> OpenDomain:
+        """The live generation, opened and known from now on; called by one at a time for each domain."""
+        while True:
+            # Asked again: while this one waited, others may have opened a newer one, and let go of what it saw.
+            generation = self._live(name)
+            with self._lock:
+                known = self._open.get(name)
+            if known is not None and known.generation.manifest == generation.manifest:
+                return known
+            try:
+                opened = self._opened(generation)
+            except RagError:
+                if self._catalog.live_name(name) != generation.manifest.generation:
+                    continue  # superseded and removed, or deleted, while it was being opened
+                raise
+            with self._lock:
+                self._open[name] = opened
+            return opened
 
     def _opened(self, generation: Generation) -> OpenDomain:
         check_compatible(
