@@ -157,7 +157,7 @@ class _OpenVino:
         options = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": self._streams, "PERFORMANCE_HINT": "LATENCY"}
         model = core.compile_model(core.read_model(graph), "CPU", options)
         self._requests = openvino.AsyncInferQueue(model, self._streams)
-        self._requests.set_callback(self._pooled)
+        self._requests.set_callback(_pooled)
         self._inputs = len(model.inputs)
         self.dimensions = int(model.outputs[0].get_partial_shape()[2].get_length())
 
@@ -181,26 +181,12 @@ class _OpenVino:
                 tokens[place, : len(ids[i])] = ids[i]
                 mask[place, : len(ids[i])] = 1
             feed = (tokens, mask, np.zeros_like(tokens))  # in the order of INPUTS
-            self._requests.start_async(dict(enumerate(feed[: self._inputs])), (out, rows, mask))
+            self._requests.start_async(dict(enumerate(feed[: self._inputs])), (out, rows, mask, self._recipe))
         self._requests.wait_all()
         return out
 
-    def _pooled(self, request: InferRequest, asked: tuple[Rows, list[int], npt.NDArray[np.int64]]) -> None:
-        """Called by the runtime for each batch that is done."""
-        out, rows, mask = asked
-        out[rows] = self._pool(np.asarray(request.get_output_tensor(0).data), mask)
-
     def count_tokens(self, texts: list[str]) -> list[int]:
         return [len(item.ids) for item in self._tokenizer.encode_batch_fast([self._recipe.prompt + t for t in texts])]
-
-    def _pool(self, hidden: npt.NDArray[np.float32], mask: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-        if self._recipe.pooling == "cls":
-            pooled = hidden[:, 0]
-        else:
-            weights = mask.astype(np.float32)
-            pooled = np.einsum("btd,bt->bd", hidden, weights) / weights.sum(axis=1, keepdims=True)
-        norms = np.linalg.norm(pooled, axis=1, keepdims=True)
-        return np.asarray(pooled / np.maximum(norms, 1e-12), np.float32)
 
 
 class _Torch:
@@ -238,6 +224,19 @@ class _Torch:
 def _plain(texts: Sequence[str]) -> list[str]:
     """The texts as a tokenizer takes them: a lone surrogate is none."""
     return [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
+
+
+def _pooled(request: InferRequest, asked: tuple[Rows, list[int], npt.NDArray[np.int64], Recipe]) -> None:
+    """Called by the runtime for each batch that is done; no method, or the runtime would keep its embedder for ever."""
+    out, rows, mask, recipe = asked
+    hidden = np.asarray(request.get_output_tensor(0).data)
+    if recipe.pooling == "cls":
+        pooled = hidden[:, 0]
+    else:
+        weights = mask.astype(np.float32)
+        pooled = np.einsum("btd,bt->bd", hidden, weights) / weights.sum(axis=1, keepdims=True)
+    norms = np.linalg.norm(pooled, axis=1, keepdims=True)
+    out[rows] = pooled / np.maximum(norms, 1e-12)
 
 
 def _widened(length: int) -> int:

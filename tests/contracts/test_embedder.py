@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +103,15 @@ def test_batches_hold_every_row_once_and_few_shapes(lengths: list[int]) -> None:
     shapes = {(len(batch), -(-max(lengths[i] for i in batch) // WIDTH) * WIDTH) for batch in batches}
     assert all(rows == 1 or rows * width <= 512 for rows, width in shapes)
     assert all(width % WIDTH == 0 for _, width in shapes)
+
+
+def test_a_closed_embedder_lets_go_of_its_model(tmp_path: Path) -> None:
+    embedder = open_embedder(DEFAULT, backend="openvino", cache=tmp_path, batch_tokens=512, threads=2, offline=True)
+    embedder.embed(["the gate opens"])
+    runner = weakref.ref(embedder._runner)
+    embedder.close()
+    gc.collect()
+    assert runner() is None
 
 
 def test_a_closed_embedder_says_so() -> None:
