@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,6 +45,22 @@ DIMENSIONS = 256
 def open_edge(generation: Generation, create: bool = False) -> Index:
     manifest = generation.manifest
     return EdgeIndex(generation.shard_path, dimensions=manifest.dimensions, fields=manifest.fields, create=create)
+
+
+@contextmanager
+def opened(data: Path, embedder: Embedder | None = None, *, afresh: bool = False) -> Iterator[Target]:
+    """The domain `plant`, open for changes; `afresh`: to be built anew."""
+    target = Target(
+        "plant",
+        catalog=Catalog(data),
+        embedder=embedder or HashedWords(dimensions=DIMENSIONS),
+        open_index=open_edge,
+        backend="edge",
+        create=True,
+        afresh=afresh,
+    )
+    with closing(target):
+        yield target
 
 
 def ingest(data: Path, source: Path, embedder: Embedder, domain: str = "plant") -> None:

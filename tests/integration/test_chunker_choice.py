@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,31 +10,13 @@ from ingest.chunkers import CHUNKERS, chunks_of
 from ingest.corpus import open_corpus
 from ingest.rebuilding import rebuild
 from ingest.run import Summary, apply
-from ingest.target import Target, verify
+from ingest.target import verify
 from rag.catalog import Catalog
 from rag.errors import IncompatibleIndex, InvalidCorpus
-from tests.fakes.domains import DIMENSIONS, open_edge
-from tests.fakes.embedder import HashedWords
+from tests.fakes.domains import opened
 
 TEXT = "# Round\n\n" + " ".join(f"Sentence {n} tells of valve V-{n}." for n in range(40))
 ROWS = "".join(f"| V-{n} | {n * 3} | in hall {n % 4}, behind the northern door |\n" for n in range(60))
-
-
-@contextmanager
-def opened(data: Path, *, afresh: bool = False) -> Iterator[Target]:
-    target = Target(
-        "plant",
-        catalog=Catalog(data),
-        embedder=HashedWords(dimensions=DIMENSIONS),
-        open_index=open_edge,
-        backend="edge",
-        create=True,
-        afresh=afresh,
-    )
-    try:
-        yield target
-    finally:
-        target.close()
 
 
 def corpus(folder: Path, declared: str) -> Path:

@@ -2,8 +2,8 @@
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -24,24 +24,8 @@ from rag.folder_copy import copy_shard
 from rag.open_domains import OpenDomains
 from rag.protocols import Vectors
 from rag.types import Question
-from tests.fakes.domains import DIMENSIONS, open_edge, open_pipeline
+from tests.fakes.domains import DIMENSIONS, open_edge, open_pipeline, opened
 from tests.fakes.embedder import HashedWords
-
-
-@contextmanager
-def opened(data: Path, embedder: HashedWords | None = None) -> Iterator[Target]:
-    target = Target(
-        "plant",
-        catalog=Catalog(data),
-        embedder=embedder or HashedWords(dimensions=DIMENSIONS),
-        open_index=open_edge,
-        backend="edge",
-        create=True,
-    )
-    try:
-        yield target
-    finally:
-        target.close()
 
 
 def write(folder: Path, texts: dict[str, str]) -> Path:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,26 +10,12 @@ import pytest
 from ingest.corpus import open_corpus
 from ingest.generations import previous, tidy
 from ingest.run import apply
-from ingest.target import Target, verify
+from ingest.target import verify
 from rag.catalog import UNFINISHED, Catalog, Generation, Unfinished
 from rag.errors import CorpusError
 from tests.fakes.command_line import run, settle
-from tests.fakes.domains import DIMENSIONS, open_edge
+from tests.fakes.domains import DIMENSIONS, opened
 from tests.fakes.embedder import HashedWords
-
-
-@contextmanager
-def opened(data: Path) -> Iterator[Target]:
-    target = Target(
-        "plant",
-        catalog=Catalog(data),
-        embedder=HashedWords(dimensions=DIMENSIONS),
-        open_index=open_edge,
-        backend="edge",
-        create=True,
-    )
-    with closing(target):
-        yield target
 
 
 def ingest(data: Path, texts: dict[str, str]) -> str:
