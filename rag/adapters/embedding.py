@@ -44,6 +44,9 @@ STREAMS = 2
 """Batches in work at once, each on its share of the cores: two cores on a batch each embed a fifth more passages a
 second than both on one batch, whose small products keep one waiting for the other."""
 
+QUEUED = 2
+"""Batches a stream is given: while Python pools and fills one, the other is computed."""
+
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 """Inputs of an exported graph, in order; models without segments take the first two."""
 
@@ -156,7 +159,7 @@ class _OpenVino:
         self._streams = min(STREAMS, threads)
         options = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": self._streams, "PERFORMANCE_HINT": "LATENCY"}
         model = core.compile_model(core.read_model(graph), "CPU", options)
-        self._requests = openvino.AsyncInferQueue(model, self._streams)
+        self._requests = openvino.AsyncInferQueue(model, self._streams * QUEUED)
         self._requests.set_callback(_pooled)
         self._inputs = len(model.inputs)
         self.dimensions = int(model.outputs[0].get_partial_shape()[2].get_length())
