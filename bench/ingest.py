@@ -35,8 +35,8 @@ PEER_SHARE = 10
 """One document of so many is brought in by LlamaIndex."""
 
 PEER_TOKENS = 256
-"""Of a piece: what the default embedder reads of a text. Of LlamaIndex' own 1,024 three quarters would be cut off unread
-and still count as characters brought in, so that there only passages are compared."""
+"""Of a piece: what the default embedder reads of a text. Of LlamaIndex' own 1,024 three quarters would be cut off
+unread and still count as characters brought in, so that there only passages are compared."""
 
 MUST_BARE, AIM_BARE, MUST_TORCH = 0.9, 0.95, 2.0
 MUST_PEER, AIM_PEER = 4.0, 6.0

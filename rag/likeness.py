@@ -44,7 +44,7 @@ def words_of(text: str) -> Words:
     found = _WORD.findall(text)
     plain = [word.casefold() for word in found]
     small = {word for word, low in zip(found, plain, strict=True) if word == low}
-    weighty = {word for word in plain if word in _TURNS or word not in small or any(c.isdigit() for c in word)}
+    weighty = {word for word in plain if word in _TURNS or word not in small or _numeric(word)}
     return Words(Counter(plain), frozenset(weighty))
 
 
@@ -73,9 +73,13 @@ def sketch(text: str) -> list[int]:
         return []
     hashes = np.fromiter((zlib.crc32(pair) for pair in pairs), np.uint64, len(pairs))
     least = [int(((hashes * factor + addend) >> np.uint64(32)).min()) for factor, addend in _FUNCTIONS]
-    facts = sorted(Counter(word for word in found if word in _TURNS or any(c.isdigit() for c in word)).items())
+    facts = sorted(Counter(word for word in found if word in _TURNS or _numeric(word)).items())
     bands = [repr((facts, least[first : first + ROWS])) for first in range(0, BANDS * ROWS, ROWS)]
     return [_number(f"{place}/{band}") for place, band in enumerate(bands)]
+
+
+def _numeric(word: str) -> bool:
+    return not word.isalpha() and any(letter.isdigit() for letter in word)  # most words are settled by the first
 
 
 def _number(text: str) -> int:
