@@ -1,5 +1,7 @@
 """The serving report: the JSON files of the benchmarks to one Markdown page with plots. Measures nothing.
 
+What was not measured on this machine stays in the page as it stands there, with the commit that it tells of.
+
 python -m bench.serving.report [--out docs/results/serving.md]
 """
 
@@ -7,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -44,11 +47,12 @@ def page(measured: dict[str, Row], out: Path) -> str:
     pictures = draw(out.with_suffix(""), parts)
     if DOMAIN in parts.get("transcripts", {}) and PICTURE.is_file():
         pictures["page"] = shutil.copyfile(PICTURE, out.with_suffix("") / PICTURE.name).name
+    before = sections(out.read_text("utf-8")) if out.is_file() else {}
     text = ["# Serving under load", "Written by `python -m bench.serving.report`; every ratio is from one run.\n"]
     for name, (title, tell) in SECTIONS.items():
         text.append(f"## {title}")
         if name not in measured:
-            text.append(f"Not measured yet: `python -m bench.serving.{name}`.\n")
+            text.append(before.get(title, f"Not measured yet: `python -m bench.serving.{name}`.\n"))
             continue
         file = measured[name]
         text += [f"{file['hardware']} · commit {file['commit']} · {file['date']} · `{file['command']}`\n"]
@@ -59,6 +63,13 @@ def page(measured: dict[str, Row], out: Path) -> str:
             if picture in pictures
         ]
     return "\n".join(text).rstrip() + "\n"
+
+
+def sections(page: str) -> dict[str, str]:
+    """The text under each title of a page that was written before, as it goes back into one."""
+    titles = "|".join(re.escape(title) for title, _ in SECTIONS.values())
+    parts = re.split(rf"^## ({titles})$", page, flags=re.MULTILINE)
+    return {title: text.strip() + "\n" for title, text in zip(parts[1::2], parts[2::2], strict=True)}
 
 
 def table(rows: Sequence[Row]) -> str:

@@ -153,6 +153,19 @@ def test_the_report_tells_what_is_measured_and_what_is_not(tmp_path: Path) -> No
     assert "<svg" in (tmp_path / "serving" / "latency.svg").read_text("utf-8")
 
 
+def test_the_report_keeps_what_was_measured_elsewhere(tmp_path: Path) -> None:
+    out = tmp_path / "serving.md"
+    row = {"times": 50, "ready": {"p50": 1.1, "max": 1.4}, "intact": 50, "same": 50}
+    where = {"hardware": "2 cores", "commit": "abc", "date": "2026-11-25", "command": "python -m bench.serving.chaos"}
+    out.write_text(page({"chaos": where | {"parts": {"service": {"settings": {}, "result": row}}}}, out), "utf-8")
+    hang_ups = where | {"commit": "def", "parts": {"hangups": {"settings": {}, "result": {"callers": 1000}}}}
+    text = page({"hangups": hang_ups}, out)
+    assert "| service | 50 | 1.1 | 1.4 | 50 | 50 |" in text and "commit abc" in text
+    assert "commit def" in text and text.count("## kill -9") == 1
+    out.write_text(text, "utf-8")
+    assert page({"hangups": hang_ups}, out) == text
+
+
 def test_two_texts_are_compared_at_the_token_where_they_part() -> None:
     model = FakeLanguageModel(answer=lambda _: "Every 200 hours")
     prompt = Prompt(messages=(Message(role="user", content="How often?"),), max_tokens=8)
