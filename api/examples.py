@@ -179,6 +179,7 @@ PROBLEMS = {
     401: problem(401, "Unauthorized", "not_authenticated", "this key is expired: ask the operator for another"),
     403: problem(403, "Forbidden", "not_allowed", "this needs a key of scope read; this one has ingest"),
     404: problem(404, "Not Found", "unknown_domain", str(UnknownDomain.named("plants"))),
+    405: problem(405, "Method Not Allowed", "method_not_allowed", "this path does not take this method"),
     408: problem(408, "Request Timeout", "upload_too_slow", "nothing came for 30 s: send the upload again"),
     413: problem(413, "Request Entity Too Large", "body_too_large", "the body is larger than this server reads"),
     415: problem(415, "Unsupported Media Type", "unsupported_media_type", "the body must be JSON"),

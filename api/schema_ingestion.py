@@ -56,10 +56,10 @@ def operations() -> tuple[Operation, ...]:
             "/v1/domains/{domain}/documents/{id}",
             "removeDocument",
             "Remove a document",
-            "Slashes of an id may stand as they are or escaped.",
+            "Slashes of an id may stand as they are or escaped; nothing but slashes is no id, and not taken.",
             None,
             {202: ("The job, whose address is in Location", job)},
-            CHANGING,
+            (*CHANGING, 405),
             parameters=(DOMAIN, DOCUMENT),
         ),
         Operation(

@@ -23,8 +23,8 @@ READY_SECONDS = 120.0
 QUIET_SHARE = 0.1
 """Share of one core below which a process tree counts as idle."""
 
-LOOK_SECONDS = 0.05
-"""How often CPU time is read; the kernel counts it in steps of 10 ms."""
+LOOK_SECONDS = 0.02
+"""How often CPU time is read."""
 
 
 class Server:
@@ -92,15 +92,20 @@ class Server:
                 continue
         return found
 
-    def cpu_seconds(self) -> float:
-        """CPU time that its living processes have used."""
-        used = 0.0
+    def cpu_seconds(self) -> dict[str, float]:
+        """CPU time that each of its living threads has used.
+
+        As the scheduler counts it, in nanoseconds (/proc/PID/task/TID/schedstat, Linux). The usual count goes by ticks
+        of 10 ms, and charges a whole one to whoever has just woken up: of fifteen looks at a service at rest two saw
+        it work, up to 0.3 s later.
+        """
+        used = {}
         for process in self.tree():
-            try:
-                times = process.cpu_times()
-                used += times.user + times.system
-            except psutil.Error:
-                continue
+            for file in Path(f"/proc/{process.pid}/task").glob("*/schedstat"):
+                try:
+                    used[str(file)] = int(file.read_text("ascii").split()[0]) / 1e9
+                except (OSError, IndexError):  # a thread that has just ended
+                    continue
         return used
 
     def seconds_until_idle(self, limit: float = 30.0) -> float:
@@ -110,7 +115,7 @@ class Server:
         while time.perf_counter() - began < limit:
             time.sleep(LOOK_SECONDS)
             now, used = time.perf_counter(), self.cpu_seconds()
-            if used - before > QUIET_SHARE * (now - at):
+            if sum(used[thread] - before.get(thread, 0.0) for thread in used) > QUIET_SHARE * (now - at):
                 last = now
             before, at = used, now
             if now - last > 0.5:

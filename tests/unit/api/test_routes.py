@@ -243,6 +243,8 @@ def test_a_stopped_service_has_closed_its_pipeline(pipeline: FakePipeline) -> No
         ("PUT", "/v1/jobs/some-id", "DELETE, GET, OPTIONS"),
         ("PATCH", "/v1/domains/plant/documents/halls/a.md", "DELETE, OPTIONS"),
         ("GET", "/v1/domains/plant", "DELETE, OPTIONS"),
+        ("DELETE", "/v1/domains/plant/documents/", "GET, OPTIONS"),
+        ("DELETE", "/v1/domains/plant/documents/%2F", "GET, OPTIONS"),
     ],
 )
 def test_a_method_that_a_path_with_parameters_does_not_take_is_told_with_those_it_takes(
