@@ -16,7 +16,7 @@ from ingest.embedding import Embedded, Ready, embed
 from ingest.recipes import chunker_of
 from rag.catalog import Catalog, Generation, Manifest, Unfinished, check_compatible, new_manifest
 from rag.documents import DocumentStore, DocumentSummary, StoredChunk
-from rag.errors import CorpusError, RagError, UnknownDomain
+from rag.errors import CorpusError, IndexLocked, RagError, UnknownDomain
 from rag.folder_copy import copy_shard
 from rag.protocols import Embedder, Index, IndexedChunk
 from rag.types import FieldType, Filter
@@ -346,7 +346,22 @@ class Target:
 
 
 def verify(target: Target) -> list[str]:
-    """What is wrong with a stored domain, one sentence each; nothing when all is well."""
+    """What is wrong with a stored domain, one sentence each; nothing when all is well.
+
+    Where another process answers from it, a copy of it is looked at.
+    """
+    try:
+        target.index.count()
+    except IndexLocked:
+        target.change()
+        try:
+            return _differences(target)
+        finally:
+            target.drop()
+    return _differences(target)
+
+
+def _differences(target: Target) -> list[str]:
     problems = [f"{name}: a change of it was interrupted; run apply again" for name in target.store.pending()]
     documents, chunks = target.store.counts()
     if (held := target.index.count()) != chunks:

@@ -14,8 +14,8 @@ from ingest.run import apply
 from ingest.target import Target, verify
 from rag.adapters.edge_index import EdgeIndex
 from rag.catalog import Catalog, Generation
-from rag.documents import StoredChunk
-from rag.errors import IndexUnavailable
+from rag.documents import DocumentStore, StoredChunk
+from rag.errors import IndexLocked, IndexUnavailable
 from rag.protocols import Vectors
 from tests.fakes.embedder import HashedWords
 
@@ -33,6 +33,17 @@ while True:  # the corpus changes under it at every round, so that it is always 
     for version in (1, 2):
         apply(open_corpus(Path(sys.argv[2]) / str(version)), target)
         print("round", flush=True)
+"""
+
+
+HOLDER = """
+import sys
+from pathlib import Path
+from rag.adapters.edge_index import EdgeIndex
+
+held = EdgeIndex(Path(sys.argv[1]), dimensions=int(sys.argv[2]), fields={}, create=False)
+print("open", flush=True)
+sys.stdin.read()
 """
 
 
@@ -139,6 +150,33 @@ def test_verify_tells_a_chunk_outside_its_text(tmp_path: Path) -> None:
     wrong = StoredChunk(id=last.id, start=last.start, end=len(document.text) + 1)
     target.store.commit([(document, "recipe", [*others, wrong])])
     assert verify(target) == ["d0: a chunk lies outside its text"]
+    target.close()
+
+
+def test_what_another_process_answers_from_is_verified_in_a_copy(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    target = opened(data)
+    apply(open_corpus(write(tmp_path, 1, count=3) / "1"), target)
+    live = target.live()
+    held = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(live.shard_path), str(live.manifest.dimensions)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert held.stdout is not None
+    assert held.stdout.readline() == "open\n"
+    try:
+        with pytest.raises(IndexLocked):
+            target.index.count()
+        assert verify(target) == []
+        DocumentStore(live.documents_path, writable=True).delete(["d1"])
+        assert [fault.partition(" chunks")[0] for fault in verify(target)] == ["the index holds 6"]
+        assert [path.name for path in live.folder.parent.glob("g*")] == [live.folder.name]
+    finally:
+        held.communicate("", timeout=30)
+    assert target.index.count() == 6
     target.close()
 
 
