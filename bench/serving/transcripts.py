@@ -127,8 +127,9 @@ def _run(command: Sequence[str], shown: str) -> Row:
         return _skipped(shown, f"{command[0]} is not installed")
     except subprocess.TimeoutExpired:
         return {"outcome": "failed", "program": shown, "output": f"no end within {SECONDS} s"}
-    output = (done.stdout + (done.stderr if done.returncode else "")).strip()
-    return {"outcome": "failed" if done.returncode else "answered", "program": shown, "output": output[-6000:]}
+    if done.returncode:
+        return {"outcome": "failed", "program": shown, "output": (done.stdout + done.stderr).strip()[-6000:]}
+    return {"outcome": "answered", "program": shown, "output": done.stdout.strip()}
 
 
 def _skipped(program: str, reason: str) -> Row:
