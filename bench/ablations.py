@@ -55,17 +55,21 @@ class Workbench:
         self.embedder: Embedder = RememberedEmbedder(self._plain, memory)
         self._models: dict[str, RememberedModel] = {}
         self._indexes: dict[Path, Index] = {}
+        self._pipelines: list[Pipeline] = []
+        """One that goes would close the indexes that it opened, and others share."""
 
     def pipeline(self, variant: Variant) -> Pipeline:
         """The pipeline of a variant; it is not to be closed."""
         settings = changed(self.settings, variant.settings)
-        return Pipeline(
+        pipeline = Pipeline(
             catalog=open_catalog(settings),
             embedder=self.embedder,
             model=self._model(settings),
             open_index=self._index,
             limits=limits(settings),
         )
+        self._pipelines.append(pipeline)
+        return pipeline
 
     def close(self) -> None:
         """Close all of them."""
