@@ -70,6 +70,11 @@ class CallerService(Service):
         self._caller.require(domain)
         return await self._whole.remove_document(domain, document_id)
 
+    async def remove_documents(self, domain: str, where: Sequence[str]) -> Job:
+        """The job that removes documents by their metadata. Raises UnknownDomain."""
+        self._caller.require(domain)
+        return await self._whole.remove_documents(domain, where)
+
     async def remove_domain(self, domain: str) -> Job:
         """The job that removes a domain. Raises UnknownDomain."""
         self._caller.require(domain)

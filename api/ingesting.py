@@ -6,7 +6,7 @@ Questions go first: the pipeline's embedder is asked in short calls, and the sto
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from typing import TYPE_CHECKING, Literal
 
@@ -86,12 +86,13 @@ class Ingesting:
         finally:
             self._receiving -= 1
 
-    def remove(self, domain: str, documents: tuple[str, ...] | None) -> Job:
-        """The job that removes documents, or the whole domain. Raises ModelBusy, StorageFull, CorpusError."""
-        begun = self._begin(domain)
-        if documents is None:
-            return self._submit(domain, "delete_domain", begun)
-        return self._submit(domain, "delete", begun, documents)
+    def remove(self, domain: str, documents: tuple[str, ...] = (), where: Mapping[str, str] | None = None) -> Job:
+        """The job that removes documents, by id or by their metadata. Raises ModelBusy, StorageFull, CorpusError."""
+        return self._submit(domain, "delete", self._begin(domain), documents, where)
+
+    def remove_domain(self, domain: str) -> Job:
+        """The job that removes the whole domain. Raises ModelBusy, StorageFull, CorpusError."""
+        return self._submit(domain, "delete_domain", self._begin(domain))
 
     def _begin(self, domain: str) -> JobFolder:
         check_domain_name(domain)
@@ -104,8 +105,9 @@ class Ingesting:
         kind: Literal["upload", "delete", "delete_domain"],
         begun: JobFolder,
         documents: tuple[str, ...] = (),
+        where: Mapping[str, str] | None = None,
     ) -> Job:
-        return self.queue.submit(self._store.acknowledge(begun, domain, kind, documents))
+        return self.queue.submit(self._store.acknowledge(begun, domain, kind, documents, where))
 
     # --- in the worker's thread ---
 
@@ -149,12 +151,13 @@ class Ingesting:
 
     def _remove(self, record: Record) -> Job:
         from ingest.opening import open_target
-        from ingest.removal import remove
+        from ingest.removal import matching, remove
 
         target = open_target(self._settings, record.job.domain, self._embedder(), create=False, gentle=True)
         with closing(target):
-            done = remove(target, record.documents)
-        count = len(record.documents)
+            wanted = record.documents or matching(target, record.where)
+            done = remove(target, wanted)
+        count = len(wanted)
         return record.job.model_copy(
             update={"documents": count, "total": count, "removed": done.documents, "chunks": done.chunks}
         )

@@ -5,18 +5,19 @@ Nothing is fetched on a caller's word: documents are the bytes that come, ids ar
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from litestar import Controller, Request, Response, delete, get, post
 from litestar.di import NamedDependency
 from litestar.exceptions import InternalServerException
-from litestar.params import FromPath
+from litestar.params import FromPath, QueryParameter
 from multipart import parse_options_header
 
 from api import wire
 from api.documents import DocumentsController, document_id
 from api.jobs import Job
 from api.problems import MultipartWanted
+from api.requests import CONDITIONS
 from api.service import Service
 from api.uploads import Receiver
 from rag.errors import Cancelled, InvalidUpload
@@ -62,6 +63,16 @@ class ChangingDocumentsController(DocumentsController):
                 raise Cancelled("the caller went away before the whole upload was here") from error
             job = await receiving.submit()
         return told(job, 202)
+
+    @delete("/", status_code=202, opt={"scope": "ingest"})
+    async def remove_described(
+        self,
+        domain: FromPath[str],
+        service: NamedDependency[Service],
+        where: Annotated[list[str], QueryParameter(min_length=1, max_length=CONDITIONS)],
+    ) -> Response[bytes]:
+        """Take out the documents whose metadata say so."""
+        return told(await service.remove_documents(domain, where), 202)
 
     @delete("/{id:path}", status_code=202, opt={"scope": "ingest"})
     async def remove(

@@ -13,6 +13,7 @@ import os
 import secrets
 import shutil
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -74,7 +75,9 @@ class Record(Value):
 
     job: Job
     documents: tuple[str, ...] = ()
-    """For kind `delete`: the ids."""
+    """For kind `delete`: the ids; none: those that `where` describes when the job runs."""
+    where: dict[str, str] = Field(default_factory=dict)
+    """For kind `delete`: metadata fields and the values that they must all have."""
     attempts: NonNegativeInt = 0
     """How often it was begun."""
 
@@ -113,11 +116,12 @@ class JobStore:
         domain: str,
         kind: Literal["upload", "delete", "delete_domain"],
         documents: tuple[str, ...] = (),
+        where: Mapping[str, str] | None = None,
     ) -> Record:
         """The job of a filled folder; it survives a crash from now on. Raises StorageFull, CorpusError."""
         name = begun.folder.name.removesuffix(UNACKNOWLEDGED)
         job = Job(id=name, domain=domain, kind=kind, state=JobState.QUEUED, created=datetime.now(UTC))
-        record = Record(job=job, documents=documents)
+        record = Record(job=job, documents=documents, where=dict(where or {}))
         try:
             for path in begun.files.rglob("*"):
                 _sync(path)

@@ -12,6 +12,9 @@ from api.problems import MediaTypeRefused
 from rag.errors import Cancelled
 from rag.types import Filter, Question, RetrievalMode, Turn, Value
 
+CONDITIONS = 20
+"""Metadata fields by which documents are removed at once."""
+
 
 class AnswerRequest(Value):
     """A question that is to be answered."""

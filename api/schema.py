@@ -65,8 +65,10 @@ class Parameter:
     name: str
     place: Literal["path", "query"]
     description: str
-    example: str | int
+    example: str | int | list[str]
     schema: Json
+    required: bool = False
+    """A part of a path always is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,7 +295,7 @@ def _operation(operation: Operation) -> Json:
             {
                 "name": each.name,
                 "in": each.place,
-                "required": each.place == "path",
+                "required": each.required or each.place == "path",
                 "description": each.description,
                 "schema": each.schema,
                 "example": each.example,

@@ -5,11 +5,21 @@ from __future__ import annotations
 import json
 
 from api import examples, wire
+from api.requests import CONDITIONS
 from api.schema import DOCUMENT, DOMAIN, Json, Operation, Parameter
 
 CHANGING = (400, 404, 500, 503)
 
 JOB_ID = Parameter("id", "path", "a job's id", examples.JOB.id, {"type": "string", "minLength": 1})
+
+WHERE = Parameter(
+    "where",
+    "query",
+    "FIELD=VALUE of the documents' metadata; several must all hold",
+    ["product=pump"],
+    {"type": "array", "minItems": 1, "maxItems": CONDITIONS, "items": {"type": "string", "pattern": "^[^=]+="}},
+    required=True,
+)
 
 FILES: Json = {
     "multipart/form-data": {
@@ -53,13 +63,25 @@ def operations() -> tuple[Operation, ...]:
         ),
         Operation(
             "delete",
+            "/v1/domains/{domain}/documents",
+            "removeDocuments",
+            "Remove documents by their metadata",
+            "Those that have all of these values when the job runs; `removed` says how many there were, which may be "
+            "none. `true` and `false`, numbers and dates are written as a document's metadata show them.",
+            None,
+            {202: ("The job, whose address is in Location", job)},
+            CHANGING,
+            parameters=(DOMAIN, WHERE),
+        ),
+        Operation(
+            "delete",
             "/v1/domains/{domain}/documents/{id}",
             "removeDocument",
             "Remove a document",
-            "Slashes of an id may stand as they are or escaped; nothing but slashes is no id, and not taken.",
+            "Slashes of an id may stand as they are or escaped; nothing but slashes is no id.",
             None,
             {202: ("The job, whose address is in Location", job)},
-            (*CHANGING, 405),
+            CHANGING,
             parameters=(DOMAIN, DOCUMENT),
         ),
         Operation(

@@ -229,11 +229,21 @@ class Service:
             raise UnknownDocument(f"domain {domain!r} stores no document of that id; its documents can be listed")
         return await asyncio.to_thread(self._ingesting.remove, domain, (document_id,))
 
+    async def remove_documents(self, domain: str, where: Sequence[str]) -> Job:
+        """The job that removes the documents whose metadata have all of these FIELD=VALUE.
+
+        Raises InvalidQuestion, UnknownDomain, ModelBusy, StorageFull.
+        """
+        from ingest.removal import conditions
+
+        asked = conditions(where)
+        await self._require(domain)
+        return await asyncio.to_thread(self._ingesting.remove, domain, where=asked)
+
     async def remove_domain(self, domain: str) -> Job:
         """The job that removes a domain with everything in it. Raises UnknownDomain, ModelBusy, StorageFull."""
-        if not await self.look_up(lambda pipeline: pipeline.domains(among={domain}), domain=domain):
-            raise UnknownDomain.named(domain)
-        return await asyncio.to_thread(self._ingesting.remove, domain, None)
+        await self._require(domain)
+        return await asyncio.to_thread(self._ingesting.remove_domain, domain)
 
     def job(self, job_id: str) -> Job:
         """A job as it is now. Raises UnknownJob."""
@@ -275,6 +285,11 @@ class Service:
             return await asyncio.to_thread(lambda: pipeline.card)
         except RagError:
             return None
+
+    async def _require(self, domain: str) -> None:
+        """Raise UnknownDomain where nothing is stored under this name."""
+        if not await self.look_up(lambda pipeline: pipeline.domains(among={domain}), domain=domain):
+            raise UnknownDomain.named(domain)
 
     def _ready(self) -> Answering:
         if self._stopping:

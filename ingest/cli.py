@@ -157,10 +157,7 @@ def delete(
     with refusals():
         if sum(map(bool, (document, where, everything))) != 1:
             raise typer.BadParameter("give --document ID (once or more), --where FIELD=VALUE, or --all")
-        if everything:
-            result = _delete_domain(domain)
-        else:
-            result = _delete_documents(domain, list(document or ()), _conditions(where or []))
+        result = _delete_domain(domain) if everything else _delete_documents(domain, document or [], where or [])
     if as_json:
         print_json(result)
     else:
@@ -187,18 +184,12 @@ def verify(domain: Domain, as_json: Json = False) -> None:
     raise typer.Exit(1 if problems else 0)
 
 
-def _delete_documents(domain: str, wanted: list[str], where: dict[str, str]) -> dict[str, Any]:
-    from ingest.removal import matching, remove
+def _delete_documents(domain: str, wanted: list[str], where: list[str]) -> dict[str, Any]:
+    from ingest.removal import conditions, matching, remove
 
+    asked = conditions(where)
     with _target(domain, create=False) as target:
-        return asdict(remove(target, matching(target, where) if where else wanted))
-
-
-def _conditions(where: list[str]) -> dict[str, str]:
-    pairs = [item.partition("=") for item in where]
-    if bad := [name for name, sign, _ in pairs if not (name and sign)]:
-        raise typer.BadParameter(f"{bad[0]!r} is not FIELD=VALUE")
-    return {name: value for name, _, value in pairs}
+        return asdict(remove(target, matching(target, asked) if asked else wanted))
 
 
 def _corpus(path: Path, id_field: str, title_field: str, text_field: list[str] | None) -> Corpus:

@@ -34,6 +34,19 @@ def remove(target: Target, wanted: Iterable[str]) -> Removed:
     return Removed(target.manifest.domain, before[0] - after[0], before[1] - after[1], unknown)
 
 
+def conditions(written: Iterable[str]) -> dict[str, str]:
+    """FIELD=VALUE each, all of which must hold. Raises InvalidQuestion for another form, and a field named twice."""
+    found: dict[str, str] = {}
+    for item in written:
+        name, sign, value = item.partition("=")
+        if not (name and sign):
+            raise InvalidQuestion(f"{item!r} is not FIELD=VALUE")
+        if name in found:
+            raise InvalidQuestion(f"{name} is named twice, and no document has two values of one field")
+        found[name] = value
+    return found
+
+
 def matching(target: Target, where: Mapping[str, str]) -> list[str]:
     """Ids of the documents whose metadata have all of these values. Raises InvalidQuestion when no field is named."""
     if not where:

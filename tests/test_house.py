@@ -233,6 +233,7 @@ def test_the_readme_lists_every_top_level_file_and_every_file_of_a_package() -> 
     wanted += [name_of(path) for path in SOURCES if path.name != "__init__.py"]
     missing = [name for name in wanted if not any(fnmatch.fnmatch(name, pattern) for pattern in listed)]
     assert missing == [], "not in the tree of README.md"
+    assert len(listed) == len(set(listed)), "twice in the tree of README.md"
 
 
 @needs_readme

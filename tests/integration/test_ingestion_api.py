@@ -121,6 +121,24 @@ def test_documents_and_domains_are_removed_and_what_is_not_there_is_told(tmp_pat
         assert [item["document_id"] for item in found(client, "pump")] == ["new.md"]
 
 
+def test_documents_are_removed_by_their_metadata_and_the_count_is_of_what_is_gone(tmp_path: Path) -> None:
+    def page(line: str, year: int, draft: str) -> str:
+        return f"---\nline: {line}\nyear: {year}\ndraft: {draft}\n---\n# Pump {line}\n\nLine {line} in {year}."
+
+    kept = {"a-2025.md": page("a", 2025, "false"), "b.md": page("b", 2024, "true"), "bare.md": "# Bare\n\nNothing."}
+    gone = {"a-2024.md": page("a", 2024, "true"), "again.md": page("a", 2024, "true")}
+    with serving(tmp_path) as (client, _):
+        ended(client, upload(client, {**kept, **gone}))
+        asked = {"where": ["line=a", "year=2024", "draft=true"]}
+        job = ended(client, client.delete(DOCUMENTS, params=asked))
+        assert (job.kind, job.removed, job.documents, job.chunks) == ("delete", 2, 2, 2)
+        again = ended(client, client.delete(DOCUMENTS, params=asked))
+        assert (again.state, again.removed, again.chunks) == ("done", 0, 0)
+        nowhere = client.delete("/v1/domains/nowhere/documents", params=asked)
+        assert (nowhere.status_code, nowhere.json()["code"]) == (404, "unknown_domain")
+    assert documents(tmp_path) == sorted(kept)
+
+
 def test_eight_askers_see_one_generation_each_while_documents_come(tmp_path: Path) -> None:
     def version(number: int) -> dict[str, str | bytes]:
         return {f"d{n}.md": f"# Valve {n}\n\nValve {n} is at version v{number}." for n in range(20)}

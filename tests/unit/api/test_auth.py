@@ -358,7 +358,9 @@ def test_a_key_changes_and_sees_the_jobs_of_its_domains_alone(tmp_path: Path, ke
         assert refused(client.delete(at, headers=office), 404, "unknown_job") == never
         assert client.get("/v1/jobs", headers=office).json() == []
         assert [job["id"] for job in client.get("/v1/jobs", headers=plant).json()] == [taken.json()["id"]]
-        for method, path in (("POST", "/documents"), ("DELETE", "/documents/a.md"), ("DELETE", "")):
+        described = "/documents?where=kind=a"
+        changes = [("POST", "/documents"), ("DELETE", "/documents/a.md"), ("DELETE", described), ("DELETE", "")]
+        for method, path in changes:
             send = files if method == "POST" else None
             url = f"/v1/domains/plant{path}"
             refused(client.request(method, url, headers=office, files=send), 404, "unknown_domain")

@@ -243,8 +243,7 @@ def test_a_stopped_service_has_closed_its_pipeline(pipeline: FakePipeline) -> No
         ("PUT", "/v1/jobs/some-id", "DELETE, GET, OPTIONS"),
         ("PATCH", "/v1/domains/plant/documents/halls/a.md", "DELETE, OPTIONS"),
         ("GET", "/v1/domains/plant", "DELETE, OPTIONS"),
-        ("DELETE", "/v1/domains/plant/documents/", "GET, OPTIONS"),
-        ("DELETE", "/v1/domains/plant/documents/%2F", "GET, OPTIONS"),
+        ("PATCH", "/v1/domains/plant/documents/", "DELETE, GET, OPTIONS"),
     ],
 )
 def test_a_method_that_a_path_with_parameters_does_not_take_is_told_with_those_it_takes(
@@ -253,3 +252,16 @@ def test_a_method_that_a_path_with_parameters_does_not_take_is_told_with_those_i
     response = client.request(method, path)
     check_problem(response, 405, "method_not_allowed")
     assert set(allowed.split(", ")) <= set(response.headers["allow"].split(", "))
+
+
+@pytest.mark.parametrize(
+    ("asked", "code"),
+    [
+        *((path, "invalid_request") for path in ("", "/", "/%2F", "?" + "&where=a=1" * 21)),
+        *((f"?where={sent}", "invalid_question") for sent in ("", "kind", "%3Dx", "a=1&where=a=2")),
+    ],
+)
+def test_documents_are_removed_by_an_id_or_by_conditions_and_never_by_nothing(
+    client: Client, asked: str, code: str
+) -> None:
+    check_problem(client.delete(f"/v1/domains/plant/documents{asked}"), 400, code)
