@@ -83,8 +83,6 @@ class Operation:
     request: Value | None
     responses: dict[int, tuple[str, Json]]
     problems: tuple[int, ...]
-    scope: str = "read"
-    """What a key must have; `none`: no key is needed."""
     parameters: tuple[Parameter, ...] = ()
     as_openai: bool = False
     """Whether errors have OpenAI's shape."""

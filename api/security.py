@@ -22,6 +22,7 @@ NEEDS = {
     "GET /health/ready": "none",
     "GET /metrics": "admin",
     "POST /v1/domains/{domain}/documents": "ingest",
+    "DELETE /v1/domains/{domain}/documents": "ingest",
     "DELETE /v1/domains/{domain}/documents/{id}": "ingest",
     "DELETE /v1/domains/{domain}": "admin",
     "GET /v1/jobs": "ingest",

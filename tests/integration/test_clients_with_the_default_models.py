@@ -16,6 +16,7 @@ from integrations.llama_index import UnderstudyQueryEngine
 from rag.build import build_pipeline, open_catalog, open_embedder, open_index
 from rag.settings import DataSettings, ModelSettings, Settings
 from rag.types import Answer
+from tests.fakes.default_models import lend
 from tests.fakes.server import served
 from tests.integration.test_api_server import ready, until
 
@@ -34,7 +35,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     (folder / "source").mkdir()
     (folder / "source" / "ferry.md").write_text(DOCUMENT)
     settings = Settings(
-        data=DataSettings(directory=folder / "data"), model=ModelSettings(weights_format="as-shipped", threads=1)
+        data=DataSettings(directory=lend(folder / "data")), model=ModelSettings(weights_format="as-shipped", threads=1)
     )
     embedder = open_embedder(settings)
     target = Target(

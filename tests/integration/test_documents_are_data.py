@@ -36,6 +36,7 @@ from rag.prompt import answer_messages
 from rag.protocols import Index
 from rag.settings import AnswerSettings, DataSettings, LogSettings, ModelSettings, Settings
 from rag.types import Answer, Citation, DoneEvent, Event, Filter, Passage, Question, RetrievalEvent
+from tests.fakes.default_models import lend
 from tests.fakes.gguf_files import RECIPES, Recipe, write_gguf
 from tests.fakes.pipeline import FakePipeline
 from tests.fakes.poisoned import HONEST, LIE, passages
@@ -60,6 +61,7 @@ def test_there_are_a_hundred_and_no_two_are_alike() -> None:
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two domains: the honest documents alone, and with all of the others."""
     folder = tmp_path_factory.mktemp("poisoned")
+    lend(folder / "data")
     settings = using(folder, "auto")
     embedder = open_embedder(settings)
 

@@ -17,6 +17,7 @@ from rag.catalog import Catalog, Generation
 from rag.documents import DocumentStore, StoredChunk
 from rag.errors import IndexLocked, IndexUnavailable
 from rag.protocols import Vectors
+from tests.fakes.default_models import lend
 from tests.fakes.embedder import HashedWords
 
 CHILD = """
@@ -189,6 +190,7 @@ def test_the_command_line_applies_shows_verifies_and_deletes(tmp_path: Path) -> 
         )
         return done.returncode, done.stdout, done.stderr
 
+    lend(tmp_path / "data")
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "a.md").write_text("# A\n\nAlpha is first.", "utf-8")
     (tmp_path / "docs" / "b.md").write_text("", "utf-8")

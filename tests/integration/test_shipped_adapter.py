@@ -20,6 +20,7 @@ from rag.pipeline import Pipeline
 from rag.protocols import Index
 from rag.settings import AnswerSettings, DataSettings, ModelSettings, Settings
 from rag.types import Question
+from tests.fakes.default_models import lend
 
 pytestmark = pytest.mark.slow
 
@@ -38,7 +39,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("ferry")
     (folder / "source").mkdir()
     (folder / "source" / "ferry.md").write_text(DOCUMENT)
-    settings = Settings(data=DataSettings(directory=folder / "data"))
+    settings = Settings(data=DataSettings(directory=lend(folder / "data")))
     embedder = open_embedder(settings)
 
     def made(generation: Generation, create: bool) -> Index:

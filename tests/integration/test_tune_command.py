@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from rag.prompt import seen_hash
+from tests.fakes.default_models import lend
 
 pytestmark = pytest.mark.slow
 
@@ -38,7 +39,7 @@ def understudy(data: Path, *arguments: str, adapter: str = "auto") -> subprocess
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tune")
-    done = understudy(folder / "data", "ingest", "apply", "corpora/plant", "--domain", "plant")
+    done = understudy(lend(folder / "data"), "ingest", "apply", "corpora/plant", "--domain", "plant")
     assert done.returncode == 0, done.stderr
     return folder / "data"
 

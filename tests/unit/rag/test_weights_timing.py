@@ -30,7 +30,7 @@ class Disturbed:
 def test_what_other_work_delays_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     model = Disturbed()
     monkeypatch.setattr(weights, "time", SimpleNamespace(perf_counter=lambda: model.clock))
-    prompt, answer = weights._time(model, list(range(3 * CHUNK)))  # type: ignore[arg-type]
+    prompt, answer = weights._time(model, list(range(3 * CHUNK)))  # type: ignore[arg-type]  # all of it that is called
     assert prompt == pytest.approx((0.005 + 0.002 * CHUNK) / CHUNK)
     assert answer == pytest.approx(0.007)
     assert model.calls == 3 + weights.ANSWER_TOKENS
