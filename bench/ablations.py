@@ -5,7 +5,8 @@ of the confidence is off, so that every question gets the best answer there is. 
 constant or function of one module; the index, the embedder and the model's weights stay. What embedder and model say
 is kept in a file, so that a second run asks only what changed.
 
-    python -m bench.ablations --suites DIR [--data DIR] [--suite NAME ...] [--variant NAME ...] [--limit N] [--json]
+    python -m bench.ablations --suites DIR [--data DIR] [--suite NAME ...] [--variant NAME ...] [--adapter GGUF ...]
+        [--limit N] [--json]
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from typing import Any
 from rich.progress import track
 
 from bench.remembered import Memory, RememberedEmbedder, RememberedModel
-from bench.variants import VARIANTS, Variant
+from bench.variants import VARIANTS, Variant, other_adapter
 from evaluation.arms import runners
 from evaluation.judge import shipped_judge
 from evaluation.judging import Scored, own_answer
@@ -216,6 +217,7 @@ def main() -> int:
     parser.add_argument("--memory", type=Path, default=Path(".cache/ablations.sqlite"), help="what was asked before")
     parser.add_argument("--suite", action="append", choices=SUITES)
     parser.add_argument("--variant", action="append", choices=[variant.name for variant in VARIANTS[1:]])
+    parser.add_argument("--adapter", action="append", default=[], help="another adapter's file, as a variant")
     parser.add_argument("--limit", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true")
@@ -224,7 +226,9 @@ def main() -> int:
         parser.error("name the folder of the suites: --suites DIR, or SUITES=DIR")
     settings = load()
     settings = changed(settings, {"data": {"directory": arguments.data}})
-    asked = [v for v in VARIANTS if v is VARIANTS[0] or not arguments.variant or v.name in arguments.variant]
+    chosen = arguments.variant or ([] if arguments.adapter else [variant.name for variant in VARIANTS])
+    asked = [v for v in VARIANTS if v is VARIANTS[0] or v.name in chosen]
+    asked += [other_adapter(path) for path in arguments.adapter]
     memory = Memory(arguments.memory)
     workbench = Workbench(settings, memory)
     try:

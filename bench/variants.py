@@ -136,3 +136,8 @@ VARIANTS: tuple[Variant, ...] = (
     Variant("no adapter, decoding within the passages", FREE, {**PLAIN, **_answer(decoding="extractive")}),
     Variant("adapter, own words, checked, else the best sentence", FREE, _answer(decoding="free")),
 )
+
+
+def other_adapter(path: str) -> Variant:
+    """Another adapter, decoding within the passages as with the shipped one."""
+    return Variant(f"adapter {path}", FREE, {"model": {"adapter": path}, **_answer(decoding="extractive")})
