@@ -20,7 +20,7 @@ app = typer.Typer(help="Tune a small adapter to your questions or documents.", n
 
 Domain = Annotated[str, typer.Option("--domain", "-d", help="The indexed domain; default: the suite's name.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
-Steps = Annotated[int, typer.Option(min=1, help="Steps of 8 examples; about 10 seconds each on two cores.")]
+Steps = Annotated[int, typer.Option(min=1, help="Steps of 8 examples; 10 to 25 seconds each on two cores.")]
 Seed = Annotated[int, typer.Option(help="Of the deal, the examples and the training.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder of the adapter; a run that was cut off goes on there.")]
 Licence = Annotated[str, typer.Option(help="Of the adapter, for its card.")]
