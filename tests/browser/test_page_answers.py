@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,6 @@ from rag.protocols import Index
 from rag.settings import DataSettings, Settings
 from rag.types import Question
 from tests.browser.opening import DESK, PHONE, ask, opened
-from tests.fakes.default_models import lend
 from tests.fakes.server import served, wait_until_ready
 
 pytestmark = pytest.mark.slow
@@ -34,7 +33,7 @@ PATIENCE = 60_000.0
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def url(tmp_path_factory: pytest.TempPathFactory, lend: Callable[[Path], Path]) -> Iterator[str]:
     settings = Settings(data=DataSettings(directory=lend(tmp_path_factory.mktemp("data"))))
     embedder = open_embedder(settings)
 

@@ -1,4 +1,4 @@
-"""The default models, made ready once as `make` does it, and lent to every test that asks them: no fake."""
+"""The default models, made ready once a run as `make` does it, and lent to every test that asks them: no fake."""
 
 from __future__ import annotations
 
@@ -6,34 +6,28 @@ import os
 import shutil
 import subprocess
 import sys
-from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
+
+from filelock import FileLock
 
 ROOT = Path(__file__).parents[2]
 
 
-def lend(data: Path) -> Path:
-    """Put the default models where a data directory has them, as links. Returns the data directory."""
-    shutil.copytree(_made(), data / "models", copy_function=_link)
+def lend(shared: Path, data: Path) -> Path:
+    """Put the default models where a data directory has them, as links. Returns the data directory.
+
+    shared: a folder that all processes of a run see; the first one makes the models there
+    """
+    with FileLock(shared / "default-models.lock"):
+        made, ready = shared / "default-models", shared / "default-models.ready"
+        if not ready.exists():
+            _prepare(made)
+            ready.touch()
+    shutil.copytree(made / "models", data / "models", copy_function=_link)
     return data
 
 
-def _link(source: str, target: str) -> None:
-    try:
-        Path(target).hardlink_to(source)
-    except OSError:  # on another disk
-        shutil.copy2(source, target)
-
-
-@cache
-def _folder() -> TemporaryDirectory[str]:
-    return TemporaryDirectory(prefix="understudy-models-")  # goes with the process
-
-
-@cache
-def _made() -> Path:
-    data = Path(_folder().name)
+def _prepare(data: Path) -> None:
     environment = {**os.environ, "UNDERSTUDY_DATA__DIRECTORY": str(data)}
     done = subprocess.run(
         [sys.executable, "-m", "rag.build", "prepare"],
@@ -44,4 +38,10 @@ def _made() -> Path:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return data / "models"
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        Path(target).hardlink_to(source)
+    except OSError:  # on another disk
+        shutil.copy2(source, target)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -16,7 +17,6 @@ from integrations.llama_index import UnderstudyQueryEngine
 from rag.build import build_pipeline, open_catalog, open_embedder, open_index
 from rag.settings import DataSettings, ModelSettings, Settings
 from rag.types import Answer
-from tests.fakes.default_models import lend
 from tests.fakes.server import served
 from tests.integration.test_api_server import ready, until
 
@@ -30,7 +30,7 @@ QUESTION = "Who sells tickets for the night ferry?"
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def url(tmp_path_factory: pytest.TempPathFactory, lend: Callable[[Path], Path]) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("ferry")
     (folder / "source").mkdir()
     (folder / "source" / "ferry.md").write_text(DOCUMENT)

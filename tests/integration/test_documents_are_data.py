@@ -10,7 +10,7 @@ import io
 import json
 import logging
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -36,7 +36,6 @@ from rag.prompt import answer_messages
 from rag.protocols import Index
 from rag.settings import AnswerSettings, DataSettings, LogSettings, ModelSettings, Settings
 from rag.types import Answer, Citation, DoneEvent, Event, Filter, Passage, Question, RetrievalEvent
-from tests.fakes.default_models import lend
 from tests.fakes.gguf_files import RECIPES, Recipe, write_gguf
 from tests.fakes.pipeline import FakePipeline
 from tests.fakes.poisoned import HONEST, LIE, passages
@@ -58,7 +57,7 @@ def test_there_are_a_hundred_and_no_two_are_alike() -> None:
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def data(tmp_path_factory: pytest.TempPathFactory, lend: Callable[[Path], Path]) -> Path:
     """Two domains: the honest documents alone, and with all of the others."""
     folder = tmp_path_factory.mktemp("poisoned")
     lend(folder / "data")

@@ -8,11 +8,11 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.fakes.default_models import lend
 from tests.fakes.openai_server import serving
 
 ROOT = Path(__file__).parents[2]
@@ -44,7 +44,7 @@ def environment(data: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def place(tmp_path_factory: pytest.TempPathFactory, lend: Callable[[Path], Path]) -> Path:
     folder = tmp_path_factory.mktemp("evaluate")
     lend(folder / "data")
     (folder / "handbook").mkdir()

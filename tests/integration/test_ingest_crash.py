@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,11 +18,11 @@ from rag.catalog import Catalog, Generation
 from rag.documents import DocumentStore, StoredChunk
 from rag.errors import IndexLocked, IndexUnavailable
 from rag.protocols import Vectors
-from tests.fakes.default_models import lend
 from tests.fakes.embedder import HashedWords
 
 CHILD = """
 import sys, time
+from collections.abc import Callable
 from pathlib import Path
 from tests.fakes.embedder import HashedWords
 from tests.integration.test_ingest_crash import opened
@@ -39,6 +40,7 @@ while True:  # the corpus changes under it at every round, so that it is always 
 
 HOLDER = """
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from rag.adapters.edge_index import EdgeIndex
 
@@ -182,7 +184,7 @@ def test_what_another_process_answers_from_is_verified_in_a_copy(tmp_path: Path)
 
 
 @pytest.mark.slow
-def test_the_command_line_applies_shows_verifies_and_deletes(tmp_path: Path) -> None:
+def test_the_command_line_applies_shows_verifies_and_deletes(tmp_path: Path, lend: Callable[[Path], Path]) -> None:
     def run(*arguments: str) -> tuple[int, str, str]:
         environment = {**os.environ, "UNDERSTUDY_DATA__DIRECTORY": str(tmp_path / "data")}
         done = subprocess.run(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,6 @@ from rag.pipeline import Pipeline
 from rag.protocols import Index
 from rag.settings import AnswerSettings, DataSettings, ModelSettings, Settings
 from rag.types import Question
-from tests.fakes.default_models import lend
 
 pytestmark = pytest.mark.slow
 
@@ -35,7 +34,7 @@ DOCUMENT = (
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def data(tmp_path_factory: pytest.TempPathFactory, lend: Callable[[Path], Path]) -> Path:
     folder = tmp_path_factory.mktemp("ferry")
     (folder / "source").mkdir()
     (folder / "source" / "ferry.md").write_text(DOCUMENT)

@@ -7,12 +7,12 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from rag.prompt import seen_hash
-from tests.fakes.default_models import lend
 
 pytestmark = pytest.mark.slow
 
@@ -37,7 +37,7 @@ def understudy(data: Path, *arguments: str, adapter: str = "auto") -> subprocess
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def data(tmp_path_factory: pytest.TempPathFactory, lend: Callable[[Path], Path]) -> Path:
     folder = tmp_path_factory.mktemp("tune")
     done = understudy(lend(folder / "data"), "ingest", "apply", "corpora/plant", "--domain", "plant")
     assert done.returncode == 0, done.stderr
