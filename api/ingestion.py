@@ -69,10 +69,10 @@ class ChangingDocumentsController(DocumentsController):
         self,
         domain: FromPath[str],
         service: NamedDependency[Service],
-        where: Annotated[list[str], QueryParameter(min_length=1, max_length=CONDITIONS)],
+        where: Annotated[list[str] | None, QueryParameter(max_length=CONDITIONS)] = None,
     ) -> Response[bytes]:
         """Take out the documents whose metadata say so."""
-        return told(await service.remove_documents(domain, where), 202)
+        return told(await service.remove_documents(domain, where or ()), 202)
 
     @delete("/{id:path}", status_code=202, opt={"scope": "ingest"})
     async def remove(

@@ -187,7 +187,7 @@ def verify(domain: Domain, as_json: Json = False) -> None:
 def _delete_documents(domain: str, wanted: list[str], where: list[str]) -> dict[str, Any]:
     from ingest.removal import conditions, matching, remove
 
-    asked = conditions(where)
+    asked = conditions(where) if where else {}
     with _target(domain, create=False) as target:
         return asdict(remove(target, matching(target, asked) if asked else wanted))
 

@@ -9,6 +9,8 @@ from ingest.target import Target
 from rag.errors import InvalidQuestion
 from rag.types import MetadataValue
 
+NO_CONDITION = "name what is to be removed: an id, or at least one where=FIELD=VALUE"
+
 
 @dataclass(frozen=True, slots=True)
 class Removed:
@@ -35,7 +37,7 @@ def remove(target: Target, wanted: Iterable[str]) -> Removed:
 
 
 def conditions(written: Iterable[str]) -> dict[str, str]:
-    """FIELD=VALUE each, all of which must hold. Raises InvalidQuestion for another form, and a field named twice."""
+    """FIELD=VALUE each, all of which must hold. Raises InvalidQuestion for none, a bad one and a field named twice."""
     found: dict[str, str] = {}
     for item in written:
         name, sign, value = item.partition("=")
@@ -44,13 +46,15 @@ def conditions(written: Iterable[str]) -> dict[str, str]:
         if name in found:
             raise InvalidQuestion(f"{name} is named twice, and no document has two values of one field")
         found[name] = value
+    if not found:
+        raise InvalidQuestion(NO_CONDITION)
     return found
 
 
 def matching(target: Target, where: Mapping[str, str]) -> list[str]:
     """Ids of the documents whose metadata have all of these values. Raises InvalidQuestion when no field is named."""
     if not where:
-        raise InvalidQuestion("name at least one field and its value")
+        raise InvalidQuestion(NO_CONDITION)
     return [
         item.id
         for item in target.summaries()
