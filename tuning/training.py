@@ -142,7 +142,10 @@ def plan(lengths: Sequence[int], recipe: Recipe) -> list[list[int]]:
 
 def half_is_fast(device: str) -> bool:
     """Whether bfloat16 is worth its rounding: without AVX-512 a CPU takes over ten times as long as for float32."""
-    return device == "cuda" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # what its products go by, too
+    if device == "cuda":
+        return True
+    # what torch's own products go by; a build without oneDNN has no fast ones
+    return torch._C._has_mkldnn and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def _base(base: Path | str) -> Any:
