@@ -22,7 +22,6 @@ from tests.fakes.embedder import HashedWords
 
 CHILD = """
 import sys, time
-from collections.abc import Callable
 from pathlib import Path
 from tests.fakes.embedder import HashedWords
 from tests.integration.test_ingest_crash import opened
@@ -40,7 +39,6 @@ while True:  # the corpus changes under it at every round, so that it is always 
 
 HOLDER = """
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from rag.adapters.edge_index import EdgeIndex
 
