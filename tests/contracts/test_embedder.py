@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -28,13 +29,18 @@ def real(backend: str, cache: Path) -> Embedder:
     )
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory, lend: Callable[[Path], Path]) -> Path:
+    return lend(tmp_path_factory.mktemp("embedder") / "data") / "models"
+
+
 @pytest.fixture(scope="module", params=["fake", "remembering", "openvino", "torch"])
-def embedder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Embedder:
+def embedder(request: pytest.FixtureRequest, cache: Path) -> Embedder:
     if request.param == "fake":
         return HashedWords()
     if request.param == "remembering":
         return RememberingEmbedder(HashedWords(), most=4)
-    return real(request.param, tmp_path_factory.getbasetemp() / "models")
+    return real(request.param, cache)
 
 
 TEXTS = ["the pump leaks", "", "valve " * 400, "泵在漏水", "a \ud800 lone surrogate", "the pump is leaking"]
@@ -86,8 +92,7 @@ def test_tokens_are_counted_as_far_as_they_are_read(embedder: Embedder) -> None:
     assert embedder.count_tokens([]) == []
 
 
-def test_both_backends_give_the_same_vectors_and_fingerprint(tmp_path_factory: pytest.TempPathFactory) -> None:
-    cache = tmp_path_factory.getbasetemp() / "models"
+def test_both_backends_give_the_same_vectors_and_fingerprint(cache: Path) -> None:
     torch, openvino = real("torch", cache), real("openvino", cache)
     texts = [*TEXTS, *(f"Alarm A-{i} means that unit {i * 7} is above {i} bar. " * (1 + i % 9) for i in range(40))]
     cosines = (torch.embed(texts) * openvino.embed(texts)).sum(axis=1)
@@ -105,8 +110,8 @@ def test_batches_hold_every_row_once_and_few_shapes(lengths: list[int]) -> None:
     assert all(width % WIDTH == 0 for _, width in shapes)
 
 
-def test_a_closed_embedder_lets_go_of_its_model(tmp_path: Path) -> None:
-    embedder = open_embedder(DEFAULT, backend="openvino", cache=tmp_path, batch_tokens=512, threads=2, offline=True)
+def test_a_closed_embedder_lets_go_of_its_model(cache: Path) -> None:
+    embedder = open_embedder(DEFAULT, backend="openvino", cache=cache, batch_tokens=512, threads=2, offline=True)
     embedder.embed(["the gate opens"])
     runner = weakref.ref(embedder._runner)
     embedder.close()

@@ -1,16 +1,16 @@
-"""The default models, made ready once a run as `make` does it, and lent to every test that asks them: no fake."""
+"""The default models, made ready once a run as `make` does it, and lent to every test that asks them: no fake.
+
+They are made without a network where the system can do so, and may dial nothing outside the machine.
+"""
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 from filelock import FileLock
 
-ROOT = Path(__file__).parents[2]
+from tests.fakes.offline import Offline, without_network
 
 
 def lend(shared: Path, data: Path) -> Path:
@@ -23,21 +23,15 @@ def lend(shared: Path, data: Path) -> Path:
         if not ready.exists():
             _prepare(made)
             ready.touch()
-    shutil.copytree(made / "models", data / "models", copy_function=_link)
+    shutil.copytree(made / "data" / "models", data / "models", copy_function=_link)
     return data
 
 
-def _prepare(data: Path) -> None:
-    environment = {**os.environ, "UNDERSTUDY_DATA__DIRECTORY": str(data)}
-    done = subprocess.run(
-        [sys.executable, "-m", "rag.build", "prepare"],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def _prepare(folder: Path) -> None:
+    offline = Offline(folder)
+    done = offline.run(["-m", "rag.build", "prepare"], prefix=without_network())
     assert done.returncode == 0, done.stdout + done.stderr
+    assert offline.dialled == []
 
 
 def _link(source: str, target: str) -> None:
