@@ -64,7 +64,7 @@ def bar(name: str, *, silent: bool) -> Iterator[Callable[[Progress], None] | Non
 
 def _pace(state: Progress, *first: str) -> list[str]:
     """Chunks a second, and the time that is left where it is known."""
-    rate = [*first, f"{state.chunks / max(state.seconds, 1e-9):.0f} chunks/s"] if state.chunks else []
+    rate = [*first, f"{state.pace:.0f} chunks/s"] if state.pace is not None else []
     return rate if state.left is None else [*rate, f"about {state.left:.0f} s left"]
 
 

@@ -24,11 +24,11 @@ def test_what_waits_and_what_is_not_read_yet_takes_as_long_a_character_as_what_i
     clock.now = 109
     count.embedded(4, 0, 200)
     # 200 characters in 4 s; 600 wait, and b's 3,000 bytes will give 2,400
-    assert told[-1] == Progress(documents=0, total=2, chunks=4, seconds=9, left=60)
+    assert told[-1] == Progress(documents=0, total=2, chunks=4, seconds=9, pace=1, left=60)
     count.embedded(6, 1, 600)
     count.read("b", 0)  # unchanged
     count.tell()
-    assert told[-1] == Progress(documents=2, total=2, chunks=10, seconds=9, left=0)
+    assert told[-1] == Progress(documents=2, total=2, chunks=10, seconds=9, pace=2.5, left=0)
 
 
 def test_nothing_is_said_of_the_time_before_anything_is_embedded() -> None:
@@ -45,7 +45,7 @@ def test_a_row_is_its_share_of_its_file_and_a_name_with_a_hash_is_itself() -> No
         count.read(f"t.csv#{number}")
     clock.now = 110
     count.tell()
-    assert told[-1] == Progress(documents=5, total=11, chunks=0, seconds=10, left=30)
+    assert told[-1] == Progress(documents=5, total=11, chunks=0, seconds=10, pace=None, left=30)
     count.read("c#.md")
     count.tell()
     assert told[-1].left == 10 * 500 / 1500
@@ -61,3 +61,20 @@ def test_more_documents_than_were_estimated_are_a_larger_total_and_the_end_is_th
     count.embedded(1, 1, 10)
     count.finish()
     assert (told[-1].documents, told[-1].total, told[-1].left) == (3, 3, 0)
+
+
+def test_the_pace_is_that_of_the_last_minute_or_of_what_took_longer() -> None:
+    count, told, clock = meter({"a": Size(1000)})
+    count.read("a", 10_000)
+    count.embedding()
+    for _ in range(10):  # a chunk and 100 characters in ten seconds
+        clock.now += 10
+        count.embedded(1, 0, 100)
+    assert (told[-1].pace, told[-1].left) == (0.1, 900)
+    for _ in range(7):  # ten times as fast: after a minute of it nothing reminds of what was before
+        clock.now += 10
+        count.embedded(10, 0, 1000)
+    assert (told[-1].pace, told[-1].left) == (1.0, 20)
+    clock.now += 200
+    count.embedded(20, 0, 1000)
+    assert (told[-1].pace, told[-1].left) == (0.1, 200)
