@@ -90,7 +90,7 @@ suites:
 # --- the code ----------------------------------------------------------------------------------
 
 test: $(STAMPS)/dev ## run all tests
-	@$(VENV)/bin/python -m pytest -n 2 --dist loadfile
+	@$(VENV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(STAMPS)/dev ## style, types and import contracts
 	@$(VENV)/bin/ruff check .

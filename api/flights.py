@@ -85,7 +85,7 @@ class Flights:
         if heard := self._still_true(question, now):
             self.replayed += 1
             follower = Follower(loop, seconds=seconds)
-            follower.waited_seconds = 0.0
+            follower.started = follower.submitted
             watch(follower)
             for result in heard:
                 follower.arrive(result)
@@ -100,7 +100,7 @@ class Flights:
         watch(follower)
         follower.left = lambda: self._leave(question, flight, follower)
         flight.followers.append(follower)
-        follower.waited_seconds = flight.ticket.waited_seconds
+        follower.started = flight.ticket.started
         for result in flight.heard:
             follower.arrive(result)
         return follower
@@ -117,7 +117,7 @@ class Flights:
             while len(self._kept) > self._most:
                 self._kept.popitem(last=False)
         for follower in list(flight.followers):
-            follower.waited_seconds = flight.ticket.waited_seconds
+            follower.started = flight.ticket.started
             follower.arrive(result)
 
     def _leave(self, question: Question, flight: _Flight, follower: Follower) -> None:

@@ -33,10 +33,15 @@ class Results(Generic[T]):
         self._arrived: asyncio.Queue[T | Exception | None] = asyncio.Queue()
         self._cancelled = threading.Event()
         self.submitted = time.monotonic()
-        self.waited_seconds: float | None = None
-        """From its submission until its work began; None before."""
+        self.started: float | None = None
+        """When its work began, on the same clock; None before."""
         self.observe: Callable[[T | Exception | None], None] = lambda _: None
         """Told of everything that arrives, on the event loop: results, what was raised, None for the end."""
+
+    @property
+    def waited_seconds(self) -> float | None:
+        """From its submission until its work began, 0 where it was in work already; None before."""
+        return None if self.started is None else max(0.0, self.started - self.submitted)
 
     def cancel(self, error: RagError | None = None) -> None:
         """The results are not wanted any more: iterating ends at once with `error`, Cancelled where none is given.
@@ -82,7 +87,7 @@ class Ticket(Results[T]):
 
     def run(self) -> bool:
         """Do the work, and say whether it came to its end; called by a worker's thread only."""
-        self.waited_seconds = time.monotonic() - self.submitted
+        self.started = time.monotonic()
         try:
             for result in self._work(self.cancelled):
                 if self.cancelled():

@@ -30,6 +30,12 @@ settings.register_profile("untimed", deadline=None, suppress_health_check=[Healt
 settings.load_profile("untimed")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that take longest come first, so that none is left at the end for one process, the other idle."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope="session")
 def lend(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
     """Puts the default models, made ready once a run, into a data directory, which it returns."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -89,6 +90,31 @@ def test_who_comes_late_hears_it_from_the_beginning() -> None:
         assert [event.type for event in heard[:2]] == ["retrieval", "token"]
         assert heard[-1].type == "done"
         assert len(desk.pipeline.started) == 1
+        assert late.waited_seconds == 0, "its answer was in work when it came"
+        await desk.queue.close()
+
+    asyncio.run(run())
+
+
+def test_nobody_has_waited_for_longer_than_since_it_asked() -> None:
+    async def run() -> None:
+        desk = Desk()
+        other = desk.ask(QUESTION.model_copy(update={"text": "another"}))
+        asked = time.monotonic()
+        first = desk.ask()
+        await asyncio.sleep(0.2)
+        joined = time.monotonic()
+        second = desk.ask()
+        assert first.waited_seconds is second.waited_seconds is None
+        desk.gate.set()
+        for one in (other, first, second):
+            await everything(one)
+        ended = time.monotonic()
+        assert len(desk.pipeline.started) == 2
+        assert first.waited_seconds is not None
+        assert second.waited_seconds is not None
+        assert 0.2 <= first.waited_seconds <= ended - asked
+        assert 0 < second.waited_seconds <= ended - joined
         await desk.queue.close()
 
     asyncio.run(run())
