@@ -17,9 +17,8 @@ from rag.lexical import unmarked
 from rag.prompt import answer_messages, heading_line
 from rag.protocols import Embedder, LanguageModel
 from rag.stages import StageClock
+from rag.turns import IsCancelled
 from rag.types import Decoding, Message, OptionScore, Passage, Piece, Prompt, RetrievalMode
-
-Cancelled = Callable[[], bool] | None
 
 MIN_CONTEXT_TOKENS = 48
 """Less than two sentences of a passage is no ground for an answer."""
@@ -120,11 +119,12 @@ class Answerer:
         budget: int,
         clock: StageClock,
         text_of: Callable[[str], str],
+        cancelled: IsCancelled = None,
     ) -> Brief:
-        """Choose what the model is shown, in at most `budget` tokens."""
+        """Choose what the model is shown, in at most `budget` tokens. Raises Cancelled."""
         spoken = [p for p in found if options or not scoping.of_another(question, heading_line(p), p.text)]
         most = reading.MAX_SENTENCES if options else reading.NEAREST  # an option has words of its own
-        sentences = reading.rank(question, spoken, self._embedder, most=most)
+        sentences = reading.rank(question, spoken, self._embedder, most=most, cancelled=cancelled)
         relevant = bool(sentences) and sentences[0].score >= self._limits.min_relevance
         clock.lap("read")
         read = sentences[: self._limits.sentences] if relevant else []
@@ -145,7 +145,7 @@ class Answerer:
         learned = bool(self._model.adapter(domain))
         return self._limits.decoding == "extractive" or (learned and not extraction.explains(question))
 
-    def choose(self, options: tuple[str, ...], brief: Brief, cancelled: Cancelled = None) -> Outcome:
+    def choose(self, options: tuple[str, ...], brief: Brief, cancelled: IsCancelled = None) -> Outcome:
         """The option that the passages speak for, cited with the sentence that does so most."""
         if not brief.relevant:
             return Outcome(grounding.Verdict("", (), silent(brief)), "option")
@@ -183,7 +183,7 @@ class Answerer:
             else {"option": first.score, "option_lead": lead, "sentence": nearest.score, "cosine": nearest.cosine},
         )
 
-    def extract(self, brief: Brief, cancelled: Cancelled = None) -> Outcome:
+    def extract(self, brief: Brief, cancelled: IsCancelled = None) -> Outcome:
         """The sentence in which the likeliest words of the passages stand, cited, these words marked."""
         if not brief.used:
             return Outcome(grounding.Verdict("", (), silent(brief)), "span")
@@ -213,7 +213,7 @@ class Answerer:
             signals=chosen.signals,
         )
 
-    def write(self, brief: Brief, cancelled: Cancelled = None) -> Iterator[Piece]:
+    def write(self, brief: Brief, cancelled: IsCancelled = None) -> Iterator[Piece]:
         """The model's own words, piece by piece; nothing where it was shown nothing."""
         if brief.used:
             yield from self._model.generate(self._prompt(brief.messages, brief.domain), cancelled=cancelled)

@@ -22,7 +22,7 @@ from rag.prompt import fingerprint, heading_line
 from rag.protocols import Embedder, Index, LanguageModel, Reranker, Vectors
 from rag.revisions import FIELDS
 from rag.stages import StageClock
-from rag.turns import Turns, check
+from rag.turns import IsCancelled, Turns, check
 from rag.types import (
     Answer,
     Citation,
@@ -35,7 +35,6 @@ from rag.types import (
     Health,
     ModelCard,
     Passage,
-    Piece,
     Question,
     RetrievalEvent,
     RetrievalMode,
@@ -136,7 +135,7 @@ class Pipeline:
         outcome: Outcome | None = None
         with self._turns.taken(cancelled):
             clock.lap("wait")
-            brief = self._brief(question, domain, searched, found, budget=budget, clock=clock)
+            brief = self._brief(question, domain, searched, found, budget=budget, clock=clock, cancelled=cancelled)
             check(cancelled)
             if question.options:
                 outcome = self._answerer.choose(question.options, brief, cancelled)
@@ -154,8 +153,8 @@ class Pipeline:
             clock.lap("generate")
             outcome = replace(
                 self._answerer.judge(draft, brief),
-                prompt_tokens=_count(last, "prompt_tokens"),
-                completion_tokens=_count(last, "completion_tokens"),
+                prompt_tokens=(last and last.prompt_tokens) or 0,
+                completion_tokens=(last and last.completion_tokens) or 0,
             )
         elif outcome.draft and not question.options:
             yield TokenEvent(text=outcome.draft)
@@ -287,6 +286,7 @@ class Pipeline:
         *,
         budget: int,
         clock: StageClock,
+        cancelled: IsCancelled = None,
     ) -> Brief:
         return self._answerer.brief(
             searched,
@@ -296,6 +296,7 @@ class Pipeline:
             budget=budget,
             clock=clock,
             text_of=domain.text_of,
+            cancelled=cancelled,
         )
 
     def _search(
@@ -392,8 +393,3 @@ def reranked(question: str, found: list[Passage], reranker: Reranker) -> list[Pa
     scores = reranker.scores(question, [f"{heading_line(passage)}\n{passage.text}" for passage in found])
     order = sorted(range(len(scores)), key=lambda i: -scores[i])
     return [found[i] for i in order] + found[len(scores) :]
-
-
-def _count(piece: Piece | None, field: str) -> int:
-    value = getattr(piece, field) if piece is not None else None
-    return value or 0

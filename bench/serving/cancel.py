@@ -9,18 +9,17 @@ a random moment of an answer, be it in the search, at the embedder or in the eng
 
 from __future__ import annotations
 
-import asyncio
 import random
 import socket
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from bench.serving.client import ask, caller, ours
 from bench.serving.hangups import request
 from bench.serving.keys import keys_for
-from bench.serving.processes import running, start_ours
+from bench.serving.processes import Server, running, start_ours
 from bench.serving.questions import Workload, arguments, prepare
 from bench.serving.results import Results, Row, percentile, show
 from rag.errors import RagError
@@ -36,6 +35,12 @@ MUST, AIM = 0.3, 0.1
 PROMPT_CHARACTERS = 4800
 """Some 1,300 tokens: two seconds of reading."""
 
+BODIES: dict[str, dict[str, object]] = {
+    "a whole answer, by HTTP": {},
+    "a choice of options, by HTTP": {"options": ["yes, always", "no, never", "on some days only"]},
+}
+"""What else a question has; a choice compares up to 96 sentences with it where other answers compare 20."""
+
 KINDS = {"during the prompt": 0.8, "while it writes": 0.0}
 """Greatest share of the prompt's time after which a try is cancelled; 0: once the first words are there."""
 
@@ -47,7 +52,7 @@ def main() -> int:
     results = Results("cancel", fresh=options.fresh)
     settings = {"tries": options.tries}
     found = results.once("cancel", settings, lambda: {"rows": measure(workload, options.tries)})
-    answers = results.once("answers", settings, lambda: {"rows": [by_http(workload, options.tries)]})
+    answers = results.once("answers", settings, lambda: {"rows": list(by_http(workload, options.tries))})
     rows = [*found["rows"], *answers["rows"]]
     show(f"Seconds from a cancellation (must {MUST}, aim {AIM})", rows)
     return 0 if all(max(row["caller max"] or 0.0, row["at rest max"]) <= MUST for row in rows) else 1
@@ -74,28 +79,41 @@ def measure(workload: Workload, tries: int) -> list[Row]:
     return rows
 
 
-def by_http(workload: Workload, tries: int) -> Row:
-    """Of whole answers of the service."""
+def by_http(workload: Workload, tries: int) -> Iterator[Row]:
+    """Of whole answers of the service, free ones and choices between options."""
     (key,) = keys_for(1, workload.domain)
     texts = workload.texts()
-    chance = random.Random("by HTTP")
-    at_rest = []
     with running(start_ours()) as server:
+        for kind, more in BODIES.items():
+            chance = random.Random(kind)
+            # Other questions than those given up: what is known already would end by itself.
+            took = sorted(_whole(server, request(text, workload.domain, key, **more)) for text in texts[-5:])[2]
+            at_rest = []
+            for number in range(tries):
+                question = texts[number % (len(texts) - 5)] + "?" * (1 + number // (len(texts) - 5))
+                server.seconds_until_idle()
+                with _connected(server) as connection:
+                    connection.sendall(b"".join(request(question, workload.domain, key, **more)))
+                    time.sleep(chance.uniform(0.02, 0.9) * took)
+                at_rest.append(server.seconds_until_idle())
+            yield _row(kind, [], at_rest)
 
-        async def whole(text: str) -> float:
-            async with caller() as client:
-                return (await ask(client, ours(server.url, workload.domain, key), text)).whole or 0.0
 
-        # Other questions than those given up: what is known already would end by itself.
-        took = sorted(asyncio.run(whole(text)) for text in texts[-5:])[2]
-        for number in range(tries):
-            question = texts[number % (len(texts) - 5)] + "?" * (1 + number // (len(texts) - 5))
-            server.seconds_until_idle()
-            with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2]))) as connection:
-                connection.sendall(b"".join(request(question, workload.domain, key)))
-                time.sleep(chance.uniform(0.02, 0.9) * took)
-            at_rest.append(server.seconds_until_idle())
-    return _row("a whole answer, by HTTP", [], at_rest)
+def _connected(server: Server) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])))
+
+
+def _whole(server: Server, sent: tuple[bytes, bytes]) -> float:
+    """Seconds until a stream has its last event. Raises ValueError where it has none."""
+    began = time.perf_counter()
+    with _connected(server) as connection, connection.makefile("rb") as lines:
+        connection.sendall(b"".join(sent))
+        if b" 200 " not in lines.readline():
+            raise ValueError("the service answers no question")
+        for line in lines:
+            if line.startswith(b"event: done"):
+                return time.perf_counter() - began
+    raise ValueError("an answer did not come to its end")
 
 
 def _row(kind: str, caller_free: list[float], at_rest: list[float]) -> Row:

@@ -100,9 +100,9 @@ async def _hang_up(server: Server, workload: Workload, callers: int, key: str | 
     return points
 
 
-def request(question: str, domain: str, key: str | None) -> tuple[bytes, bytes]:
-    """Head and body of a question, as they are sent."""
-    body = json.dumps({"question": question, "domain": domain}).encode()
+def request(question: str, domain: str, key: str | None, **more: object) -> tuple[bytes, bytes]:
+    """Head and body of a question, as they are sent. more: other fields of the body"""
+    body = json.dumps({"question": question, "domain": domain, **more}).encode()
     sent = {"Host": "127.0.0.1", "Content-Type": "application/json", "Content-Length": str(len(body)), **headers(key)}
     head = "".join(f"{name}: {value}\r\n" for name, value in sent.items())
     return f"POST /v1/answers/stream HTTP/1.1\r\n{head}\r\n".encode(), body

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
+from rag.errors import Cancelled
+from rag.prompt import heading_line
 from rag.protocols import Vectors
 from rag.reading import excerpts, rank
 from rag.types import Passage
@@ -50,6 +52,32 @@ def test_excerpts_follow_the_best_sentence_of_each_passage() -> None:
     one, two = passage("Alpha beta gamma delta."), passage("Valve valve valve opens now.", document="b.md")
     ranked = rank("valve opens", [one, two], HashedWords(dimensions=256))
     assert [e.document_id for e in excerpts(ranked)] == ["b.md", "a.md"]
+
+
+def test_each_sentence_has_the_vector_of_its_own_text_however_many_there_are() -> None:
+    many = [passage(f"Valve {n} of hall {n} opens at {'about ' * (n % 5)}{n} bar.") for n in range(40)]
+    embedder = HashedWords(dimensions=256)
+    ranked = rank("At how many bar does valve 17 open?", many, embedder, most=40)
+    assert len(ranked) == 40
+    vectors = embedder.embed(
+        ["At how many bar does valve 17 open?", *(f"{heading_line(s.passage)}\n{s.passage.text}" for s in ranked)]
+    )
+    assert [s.cosine for s in ranked] == pytest.approx(list(vectors[1:] @ vectors[0]))
+
+
+def test_it_is_given_up_between_a_few_sentences() -> None:
+    class Counted(HashedWords):
+        texts = 0
+
+        def embed(self, texts: Sequence[str]) -> Vectors:
+            self.texts += len(texts)
+            return super().embed(texts)
+
+    embedder = Counted(dimensions=256)
+    many = [passage(f"Valve {n} of hall {n} opens at {n} bar.") for n in range(90)]
+    with pytest.raises(Cancelled):
+        rank("How?", many, embedder, cancelled=lambda: embedder.texts > 0)
+    assert 0 < embedder.texts < 10
 
 
 @pytest.mark.parametrize("text", ["泵在夜间运行。阀门关闭。", "a" * 50])
