@@ -17,6 +17,9 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import httpx
+
+from bench.serving.client import headers
 from bench.serving.hangups import request
 from bench.serving.keys import keys_for
 from bench.serving.processes import Server, running, start_ours
@@ -87,7 +90,9 @@ def by_http(workload: Workload, tries: int) -> Iterator[Row]:
         for kind, more in BODIES.items():
             chance = random.Random(kind)
             # Other questions than those given up: what is known already would end by itself.
-            took = sorted(_whole(server, request(text, workload.domain, key, **more)) for text in texts[-5:])[2]
+            took = sorted(
+                _whole(server, {"question": text, "domain": workload.domain, **more}, key) for text in texts[-5:]
+            )[2]
             at_rest = []
             for number in range(tries):
                 question = texts[number % (len(texts) - 5)] + "?" * (1 + number // (len(texts) - 5))
@@ -103,17 +108,10 @@ def _connected(server: Server) -> socket.socket:
     return socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])))
 
 
-def _whole(server: Server, sent: tuple[bytes, bytes]) -> float:
-    """Seconds until a stream has its last event. Raises ValueError where it has none."""
-    began = time.perf_counter()
-    with _connected(server) as connection, connection.makefile("rb") as lines:
-        connection.sendall(b"".join(sent))
-        if b" 200 " not in lines.readline():
-            raise ValueError("the service answers no question")
-        for line in lines:
-            if line.startswith(b"event: done"):
-                return time.perf_counter() - began
-    raise ValueError("an answer did not come to its end")
+def _whole(server: Server, body: dict[str, object], key: str | None) -> float:
+    """Seconds of an answer that is waited for."""
+    answer = httpx.post(f"{server.url}/v1/answers", json=body, headers=headers(key), timeout=60)
+    return answer.raise_for_status().elapsed.total_seconds()
 
 
 def _row(kind: str, caller_free: list[float], at_rest: list[float]) -> Row:
