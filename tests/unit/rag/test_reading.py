@@ -97,6 +97,17 @@ def test_a_line_that_asks_the_question_again_answers_nothing() -> None:
     assert said == {"At 6.5 bar, as tested.", "When is the hall painted?"}
 
 
+def test_of_those_that_say_as_much_the_one_in_the_nearer_passage_is_compared() -> None:
+    far = passage("The valve was bought in May.", document="a.md").model_copy(update={"dense_score": 0.2})
+    near = passage("The valve was built in June.", document="b.md").model_copy(update={"dense_score": 0.6})
+    for found in ([far, near], [near, far]):
+        (one,) = rank("When was the valve made?", found, HashedWords(), most=1)
+        assert one.passage is near
+    unknown = [p.model_copy(update={"dense_score": None}) for p in (far, near)]
+    (one,) = rank("When was the valve made?", unknown, HashedWords(), most=1)
+    assert one.passage is unknown[0], "found by words alone: in the order of the passages"
+
+
 def test_only_those_that_say_most_of_the_question_are_compared() -> None:
     text = "The pump runs at night in winter. The valve opens at six bar. Nothing is said of that here."
     asked: list[str] = []
