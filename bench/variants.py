@@ -130,7 +130,7 @@ VARIANTS: tuple[Variant, ...] = (
     Variant("7 sentences compared", FREE, parts={"rag.reading.NEAREST": 7}),
     Variant("all sentences compared", FREE, parts={"rag.reading.NEAREST": reading.MAX_SENTENCES}),
     Variant("promised by words alone", FREE, parts={"rag.reading.PASSAGE_WEIGHT": 0.0}),
-    Variant("sentences within 0.1 of the best", FREE, _answer(sentence_spread=0.1)),
+    Variant("sentences within 0.15 of the best", FREE, _answer(sentence_spread=0.15)),
     Variant("sentences however far from the best", FREE, _answer(sentence_spread=2.0)),
     Variant("3 sentences", FREE, _answer(sentences=3)),
     Variant("12 sentences, 800 tokens", FREE, _answer(sentences=12, context_tokens=800)),
@@ -146,3 +146,8 @@ VARIANTS: tuple[Variant, ...] = (
 def other_adapter(path: str) -> Variant:
     """Another adapter, decoding within the passages as with the shipped one."""
     return Variant(f"adapter {path}", FREE, {"model": {"adapter": path}, **_answer(decoding="extractive")})
+
+
+def cross_encoder(folder: str) -> Variant:
+    """Passages reordered by a cross-encoder, within the time of the settings."""
+    return Variant(f"reranker {folder}", EVERY, _retrieval(reranker=folder))

@@ -151,7 +151,7 @@ class AnswerSettings(Section):
     context_tokens: int = Field(400, ge=64, description="tokens of retrieved text in the prompt")
     sentences: int = Field(6, ge=1, le=64, description="best sentences of the passages that the model reads")
     sentence_spread: float = Field(
-        0.15, ge=0, le=2, description="a sentence whose score is further below the best is not read, options aside"
+        0.2, ge=0, le=2, description="a sentence whose score is further below the best is not read, options aside"
     )
     min_relevance: float = Field(0.55, ge=0, le=1.2, description="least score of the best sentence; below it abstains")
     min_confidence: float = Field(
