@@ -6,7 +6,7 @@ constant or function of one module; the index, the embedder and the model's weig
 is kept in a file, so that a second run asks only what changed.
 
     python -m bench.ablations --suites DIR [--data DIR] [--suite NAME ...] [--variant NAME ...] [--adapter GGUF ...]
-        [--limit N] [--json]
+        [--reranker DIR ...] [--limit N] [--json]
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Any
 from rich.progress import track
 
 from bench.remembered import Memory, RememberedEmbedder, RememberedModel
-from bench.variants import VARIANTS, Variant, other_adapter
+from bench.variants import VARIANTS, Variant, cross_encoder, other_adapter
 from evaluation.arms import runners
 from evaluation.judge import shipped_judge
 from evaluation.judging import Scored, own_answer
@@ -36,7 +36,7 @@ from evaluation.sampling import sample
 from evaluation.statistics import Difference, paired_difference
 from evaluation.suites import Kind, SuiteQuestion, Use, read_suite
 from rag.answering import Limits
-from rag.build import open_catalog, open_embedder, open_index, open_model
+from rag.build import open_catalog, open_embedder, open_index, open_model, open_reranker
 from rag.catalog import Generation
 from rag.pipeline import Pipeline
 from rag.protocols import Embedder, Index
@@ -68,6 +68,7 @@ class Workbench:
             model=self._model(settings),
             open_index=self._index,
             limits=limits(settings),
+            reranker=open_reranker(settings),
         )
         self._pipelines.append(pipeline)
         return pipeline
@@ -218,6 +219,7 @@ def main() -> int:
     parser.add_argument("--suite", action="append", choices=SUITES)
     parser.add_argument("--variant", action="append", choices=[variant.name for variant in VARIANTS[1:]])
     parser.add_argument("--adapter", action="append", default=[], help="another adapter's file, as a variant")
+    parser.add_argument("--reranker", action="append", default=[], help="a cross-encoder's folder, as a variant")
     parser.add_argument("--limit", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true")
@@ -226,9 +228,12 @@ def main() -> int:
         parser.error("name the folder of the suites: --suites DIR, or SUITES=DIR")
     settings = load()
     settings = changed(settings, {"data": {"directory": arguments.data}})
-    chosen = arguments.variant or ([] if arguments.adapter else [variant.name for variant in VARIANTS])
+    chosen = arguments.variant or (
+        [] if arguments.adapter or arguments.reranker else [variant.name for variant in VARIANTS]
+    )
     asked = [v for v in VARIANTS if v is VARIANTS[0] or v.name in chosen]
     asked += [other_adapter(path) for path in arguments.adapter]
+    asked += [cross_encoder(folder) for folder in arguments.reranker]
     memory = Memory(arguments.memory)
     workbench = Workbench(settings, memory)
     try:

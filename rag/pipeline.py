@@ -390,6 +390,11 @@ class Pipeline:
 
 def reranked(question: str, found: list[Passage], reranker: Reranker) -> list[Passage]:
     """The scored passages best first, ties in their order, then those that the reranker did not reach."""
-    scores = reranker.scores(question, [f"{heading_line(passage)}\n{passage.text}" for passage in found])
+    scores = reranker.scores(question, [reranker_text(passage) for passage in found])
     order = sorted(range(len(scores)), key=lambda i: -scores[i])
     return [found[i] for i in order] + found[len(scores) :]
+
+
+def reranker_text(passage: Passage) -> str:
+    """What a reranker reads of a passage."""
+    return f"{heading_line(passage)}\n{passage.text}"
