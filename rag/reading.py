@@ -87,7 +87,9 @@ def rank(
     covered = [coverage(asked, frozenset(words(text))) for text in texts]
     promised = [c + PASSAGE_WEIGHT * (span[0].dense_score or 0.0) for c, span in zip(covered, spans, strict=True)]
     kept = sorted(sorted(range(len(spans)), key=lambda i: -promised[i])[:most])
-    cosines = _embedded([texts[i] for i in kept], embedder, cancelled) @ embedder.embed([question])[0]
+    check(cancelled)
+    wanted = embedder.embed([question])[0]
+    cosines = _embedded([texts[i] for i in kept], embedder, cancelled) @ wanted
     ranked = [
         Sentence(passage, start, end, float(cosine), covered[i], tables.row_at(passage.text, start, end))
         for i, cosine in zip(kept, cosines, strict=True)
