@@ -13,7 +13,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -172,6 +172,15 @@ def measure(settings: Settings, suites: Path, memory: Memory) -> list[dict[str, 
     ]
 
 
+def shown(row: Mapping[str, float]) -> str:
+    """A row of a table, in %."""
+    before, after, d, low, high = (100 * row[part] for part in ("plain", "turned", "difference", "low", "high"))
+    return (
+        f"n = {row['n']}, k = {row['k']}: {before:5.1f} → {after:5.1f}  {d:+.1f} [{low:+.1f}, {high:+.1f}]  "
+        f"{row['changed']} changed"
+    )
+
+
 def _held_out(
     questions: Sequence[Asked], chosen: Chosen, plain: Floats, ranks: Sequence[int]
 ) -> list[dict[str, float]]:
@@ -204,13 +213,7 @@ def main() -> int:
         print(f"  right in front in cross-validation, by temperature · steps: {tries}")
         for name, found in result["tables"].items():
             for row in found:
-                before, after, d, low, high = (
-                    100 * row[part] for part in ("plain", "turned", "difference", "low", "high")
-                )
-                print(
-                    f"  {name:16} n = {row['n']}, k = {row['k']}: {before:5.1f} → {after:5.1f}  "
-                    f"{d:+.1f} [{low:+.1f}, {high:+.1f}]  {row['changed']} changed"
-                )
+                print(f"  {name:16} {shown(row)}")
     return 0
 
 

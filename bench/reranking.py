@@ -27,7 +27,7 @@ import numpy as np
 from rich.progress import track
 
 from bench.ablations import changed
-from bench.contrastive import CTI, NQ, PASSAGES, TRAINED, Domain, named, outside, table
+from bench.contrastive import CTI, NQ, PASSAGES, TRAINED, Domain, named, outside, shown, table
 from evaluation.machine import hardware
 from evaluation.suites import Kind, SuiteQuestion
 from rag.adapters.cross_encoder import CrossEncoder
@@ -170,11 +170,7 @@ def main() -> int:
     for name, result in results.items():
         print(f"\n{name}: {result['p50 s']:.2f} s for half of the questions")
         for row in result["rows"]:
-            before, after, d, low, high = (100 * row[part] for part in ("plain", "turned", "difference", "low", "high"))
-            print(
-                f"  n = {row['n']}, k = {row['k']}: {before:5.1f} → {after:5.1f}  {d:+.1f} [{low:+.1f}, {high:+.1f}]  "
-                f"{row['changed']} changed"
-            )
+            print(f"  {shown(row)}")
     return 0
 
 
