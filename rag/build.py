@@ -243,11 +243,17 @@ def open_model(settings: Settings) -> LanguageModel:
     cache = settings.data.directory / "models"
     file = model_file(settings)
     threads = settings.model.threads or len(os.sched_getaffinity(0))
-    weights = choose(
-        file.path, file.sha256, cache / "weights", wanted=settings.model.weights_format, threads=threads, tell=_tell
-    )
     adapters = lora_files.resolve(
         settings.model.adapter, settings.model.adapters, model=file.path, model_sha256=file.sha256, cache=cache
+    )
+    weights = choose(
+        file.path,
+        file.sha256,
+        cache / "weights",
+        wanted=settings.model.weights_format,
+        threads=threads,
+        adapted=bool(adapters.files),
+        tell=_tell,
     )
     inside = merged(weights, file.path, cache / "weights", adapters.files, tell=_tell)
     loaded = lora_files.fingerprint(adapters)

@@ -36,7 +36,8 @@ def weights(settings: Settings) -> Choice:
     file = model_file(settings)
     threads = settings.model.threads or len(os.sched_getaffinity(0))
     folder = settings.data.directory / "models" / "weights"
-    return choose(file.path, file.sha256, folder, wanted=settings.model.weights_format, threads=threads)
+    wanted = settings.model.weights_format
+    return choose(file.path, file.sha256, folder, wanted=wanted, threads=threads, adapted=True)
 
 
 @cache

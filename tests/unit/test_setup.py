@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import re
 import shutil
 import subprocess
@@ -134,6 +135,19 @@ esac"""
         "llama.cpp is built from source and no C++ compiler was found: install one "
         "(Debian, Ubuntu: apt-get install build-essential)."
     )
+
+
+def test_all_of_the_tile_configuration_is_written_before_it_is_loaded(tmp_path: Path) -> None:
+    compiler = shutil.which("g++")
+    if compiler is None or platform.machine() != "x86_64":
+        pytest.skip("no g++ for a processor that could have AMX")
+    source = tmp_path / "tiles.cpp"
+    source.write_text("""#include <immintrin.h>
+        void load() { alignas(64) unsigned char tiles[64] = {1}; tiles[48] = 93; _tile_loadconfig(tiles); }""")
+    command = [compiler, "-O3", "-mamx-tile", "-S", "-o", "-", "-include", "scripts/amx.h", str(source)]
+    assembly = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "ldtilecfg" in assembly
+    assert "$93" in assembly, "left out as never read: llama.cpp built so crashes on its first product"
 
 
 @pytest.mark.parametrize("target", ["help", "demo", "test", "serve", "check", "bench"])
