@@ -27,7 +27,7 @@ from rag.types import Document, RetrievalMode
 from rag.writer_lock import WriterLock
 
 if TYPE_CHECKING:
-    from rag.adapters.lora_files import Card
+    from rag.adapters.lora_files import Adapters, Card
     from rag.adapters.model_files import ModelEntry, ModelFile, Verification
     from rag.adapters.qdrant_index import QdrantIndex
 
@@ -235,29 +235,19 @@ def open_model(settings: Settings) -> LanguageModel:
             timeout_seconds=settings.model.timeout_seconds,
             retries=settings.model.retries,
         )
-    from rag.adapters import lora_files
     from rag.adapters.llama_model import LlamaModel
+    from rag.adapters.lora_files import fingerprint
     from rag.engine.merging import merged
     from rag.engine.weights import choose
 
-    cache = settings.data.directory / "models"
+    folder = settings.data.directory / "models" / "weights"
     file = model_file(settings)
     threads = settings.model.threads or len(os.sched_getaffinity(0))
-    adapters = lora_files.resolve(
-        settings.model.adapter, settings.model.adapters, model=file.path, model_sha256=file.sha256, cache=cache
-    )
-    weights = choose(
-        file.path,
-        file.sha256,
-        cache / "weights",
-        wanted=settings.model.weights_format,
-        threads=threads,
-        adapted=bool(adapters.files),
-        tell=_tell,
-    )
-    inside = merged(weights, file.path, cache / "weights", adapters.files, tell=_tell)
-    loaded = lora_files.fingerprint(adapters)
-    parts = ("llama/3", file.sha256, weights.format, file.template, version("llama-cpp-python"), *loaded)
+    adapters = _adapters(settings, file)
+    wanted, adapted = settings.model.weights_format, bool(adapters.files)
+    weights = choose(file.path, file.sha256, folder, wanted=wanted, threads=threads, adapted=adapted, tell=_tell)
+    inside = merged(weights, file.path, folder, adapters.files, tell=_tell)
+    parts = ("llama/3", file.sha256, weights.format, file.template, version("llama-cpp-python"), *fingerprint(adapters))
     return LlamaModel(
         Path(weights.path),
         name=file.name,
@@ -293,15 +283,21 @@ def shipped_adapter(settings: Settings) -> Path | None:
     return shipped(model_file(settings).sha256)
 
 
+def _adapters(settings: Settings, file: ModelFile) -> Adapters:
+    from rag.adapters.lora_files import resolve
+
+    model, cache = settings.model, settings.data.directory / "models"
+    return resolve(model.adapter, model.adapters, model=file.path, model_sha256=file.sha256, cache=cache)
+
+
 def adapter_cards(settings: Settings) -> list[Card]:
     """The cards of the adapters in force, for those that must not ask what was learned from."""
     if settings.model.provider != "llama":
         return []
-    from rag.adapters import lora_files
+    from rag.adapters.lora_files import card_of
 
-    model, file, cache = settings.model, model_file(settings), settings.data.directory / "models"
-    adapters = lora_files.resolve(model.adapter, model.adapters, model=file.path, model_sha256=file.sha256, cache=cache)
-    return [card for path in adapters.files.values() if (card := lora_files.card_of(path)) is not None]
+    adapters = _adapters(settings, model_file(settings))
+    return [card for path in adapters.files.values() if (card := card_of(path)) is not None]
 
 
 def list_models(settings: Settings) -> list[ModelEntry]:
