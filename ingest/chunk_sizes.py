@@ -64,5 +64,6 @@ def cut(part: str, a: int, b: int, shift: int) -> Iterator[Unit]:
 
 def size_of(text: str) -> int:
     """Words, or what counts as many: seven characters of an unbroken run, or two of a script without spaces."""
-    size = sum(max(1, len(word) // 7) for word in text.split())
+    words = text.split()
+    size = len(words) + sum([len(word) // 7 - 1 for word in words if len(word) >= 14])
     return size if text.isascii() else size + len(_WIDE.findall(text)) // 2

@@ -44,10 +44,33 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """The chunks of each document of a group, and how many vectors were computed for them."""
+    """A group of documents of a domain with their vectors."""
 
-    chunks: list[list[IndexedChunk]]
+    domain: str
+    group: Sequence[Ready]
+    vectors: Vectors
+    """(n, d) float32, for the chunks of all documents one after the other."""
     computed: int
+    """How many of them were computed."""
+
+    def chunks(self) -> list[list[IndexedChunk]]:
+        """The chunks of each document as they are written."""
+        rows = iter(self.vectors)
+        return [
+            [
+                IndexedChunk(
+                    id=_identity(self.domain, ready.document, chunk),
+                    document_id=ready.document.id,
+                    title=ready.document.title,
+                    text_sha256=ready.document.text_sha256,
+                    chunk=chunk,
+                    metadata=ready.document.metadata,
+                    vector=next(rows),
+                )
+                for chunk in ready.chunks
+            ]
+            for ready in self.group
+        ]
 
 
 def embed(
@@ -61,7 +84,7 @@ def embed(
     gentle: bool = False,
     tell: Callable[[int, int, int], None] | None = None,
 ) -> Embedded:
-    """Chunks with their vectors; `tell` hears of each call its chunks, and the documents and characters settled by it.
+    """A group's vectors; `tell` hears of each call its chunks, and the documents and characters settled by it.
 
     touched: documents that are no donors. gentle: in short calls, because others wait for the embedder too.
     """
@@ -103,26 +126,7 @@ def embed(
             tell(len(rows), whole, sum(len(texts[row]) for row in rows))
     for row, same in repeated:
         vectors[row] = vectors[same]
-    out: list[list[IndexedChunk]] = []
-    row = 0
-    for ready in group:
-        document, sha256 = ready.document, ready.document.text_sha256
-        indexed = []
-        for chunk in ready.chunks:
-            indexed.append(
-                IndexedChunk(
-                    id=_identity(domain, document, chunk),
-                    document_id=document.id,
-                    title=document.title,
-                    text_sha256=sha256,
-                    chunk=chunk,
-                    metadata=document.metadata,
-                    vector=vectors[row],
-                )
-            )
-            row += 1
-        out.append(indexed)
-    return Embedded(out, len(missing))
+    return Embedded(domain, group, vectors, len(missing))
 
 
 def weight(ready: Ready) -> int:

@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from ingest.comparison import Comparison
 from ingest.corpus import Corpus, Partly, Unreadable
-from ingest.embedding import Ready, weight
+from ingest.embedding import Embedded, Ready, weight
 from ingest.progress import Meter, Progress
 from ingest.target import Target
 from rag.errors import Cancelled, StorageFull
@@ -26,6 +26,9 @@ from rag.errors import Cancelled, StorageFull
 GROUP_CHUNKS = 2048
 """Chunks that are sorted by length, embedded and committed together. On NQ the embedder pads 7.5% of its tokens in
 groups of 512, 4.5% in 1,024, 2.8% in 2,048, 1.1% in one."""
+
+FIRST_CHUNKS = 256
+"""Chunks of the first group, each later one twice as large: the embedder soon has something to do."""
 
 TELL_SECONDS = 1.0
 """Between two words of progress while only reading goes on."""
@@ -88,16 +91,19 @@ def _apply(corpus: Corpus, target: Target, *, prune: bool, progress: Callable[[P
             if ready is not None:
                 yield ready
 
+    def write(group: list[Ready], fresh: Embedded) -> None:
+        target.commit(group, fresh.chunks())
+
     with ThreadPoolExecutor(1, thread_name_prefix="ingest-write") as writer:
-        written: Future[int] | None = None
+        written: Future[None] | None = None
         for group in _ahead(grouped(changed()), meter.tell):
             meter.embedding()
             fresh = target.embed(group, meter.embedded)
             if written is not None:
                 written.result()
-            written = writer.submit(target.commit, group, fresh.chunks)
+            written = writer.submit(write, group, fresh)
             summary.chunks += fresh.computed
-            summary.reused += sum(map(len, fresh.chunks)) - fresh.computed
+            summary.reused += len(fresh.vectors) - fresh.computed
         if written is not None:
             written.result()
     meter.finish()  # the last word that may stop it: afterwards it is live
@@ -116,13 +122,13 @@ def _apply(corpus: Corpus, target: Target, *, prune: bool, progress: Callable[[P
 def grouped(documents: Iterable[Ready]) -> Iterator[list[Ready]]:
     """Documents in the groups that are embedded and written together."""
     group: list[Ready] = []
-    count = 0
+    count, most = 0, min(FIRST_CHUNKS, GROUP_CHUNKS)
     for ready in documents:
         group.append(ready)
         count += len(ready.chunks)
-        if count >= GROUP_CHUNKS:
+        if count >= most:
             yield group
-            group, count = [], 0
+            group, count, most = [], 0, min(GROUP_CHUNKS, 2 * most)
     if group:
         yield group
 

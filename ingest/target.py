@@ -228,10 +228,10 @@ class Target:
 
     def write(self, group: list[Ready], tell: Callable[[int, int, int], None] | None = None) -> int:
         """Embed a group and write it; the number of chunks."""
-        return self.commit(group, self.embed(group, tell).chunks)
+        return self.commit(group, self.embed(group, tell).chunks())
 
     def embed(self, group: list[Ready], tell: Callable[[int, int, int], None] | None = None) -> Embedded:
-        """The chunks of each document with their vectors; `tell` as in ingest.embedding."""
+        """A group's vectors; `tell` as in ingest.embedding."""
         self.change()
         done = embed(
             group,

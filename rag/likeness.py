@@ -68,12 +68,14 @@ def words_sha256(text: str) -> str:
 def sketch(text: str) -> list[int]:
     """Numbers of 64 bits, of which a text shares one at least with nearly every text that it is alike."""
     found = _WORD.findall(text.casefold())
-    pairs = {f"{one} {other}".encode("utf-8", "surrogatepass") for one, other in pairwise(found)}
+    encoded = " ".join(found).encode("utf-8", "surrogatepass").split(b" ")  # no word has a blank within
+    pairs = {one + b" " + other for one, other in pairwise(encoded)}
     if not pairs:
         return []
     hashes = np.fromiter((zlib.crc32(pair) for pair in pairs), np.uint64, len(pairs))
-    least = [int(((hashes * factor + addend) >> np.uint64(32)).min()) for factor, addend in _FUNCTIONS]
-    facts = sorted(Counter(word for word in found if word in _TURNS or _numeric(word)).items())
+    least = ((hashes[:, np.newaxis] * _FACTORS + _ADDENDS) >> np.uint64(32)).min(axis=0).tolist()
+    odd = [word for word in found if word in _TURNS or not word.isalpha()]  # few: the others carry no number
+    facts = sorted(Counter(word for word in odd if word in _TURNS or _numeric(word)).items())
     bands = [repr((facts, least[first : first + ROWS])) for first in range(0, BANDS * ROWS, ROWS)]
     return [_number(f"{place}/{band}") for place, band in enumerate(bands)]
 
@@ -87,8 +89,6 @@ def _number(text: str) -> int:
     return int.from_bytes(digest, "big", signed=True)
 
 
-_FUNCTIONS = [
-    (np.uint64(_number(f"factor {place}") % 2**64 | 1), np.uint64(_number(f"addend {place}") % 2**64))
-    for place in range(BANDS * ROWS)
-]
-"""Multiply and add modulo 2**64; of the result the upper half."""
+_FACTORS = np.array([_number(f"factor {place}") % 2**64 | 1 for place in range(BANDS * ROWS)], np.uint64)
+_ADDENDS = np.array([_number(f"addend {place}") % 2**64 for place in range(BANDS * ROWS)], np.uint64)
+"""Hash functions: multiply and add modulo 2**64; of the result the upper half."""

@@ -44,8 +44,9 @@ STREAMS = 2
 """Batches in work at once, each on its share of the cores: two cores on a batch each embed a fifth more passages a
 second than both on one batch, whose small products keep one waiting for the other."""
 
-QUEUED = 2
-"""Batches a stream is given: while Python pools and fills one, the other is computed."""
+QUEUED = 4
+"""Batches a stream is given: while Python pools and fills one, or a thread that reads or writes has the interpreter for
+its 5 ms, the others are computed. Where a batch takes 26 ms, two were too few."""
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 """Inputs of an exported graph, in order; models without segments take the first two."""
