@@ -7,7 +7,7 @@ import platform
 import subprocess
 from pathlib import Path
 
-VECTORS = {"avx512_bf16": "AVX-512 with bfloat16", "avx512f": "AVX-512", "avx2": "AVX2"}
+VECTORS = {"amx_int8": "AMX", "avx512_bf16": "AVX-512 with bfloat16", "avx512f": "AVX-512", "avx2": "AVX2"}
 """Instructions that decide how fast a model is here, best first, as /proc/cpuinfo calls them and as people do."""
 
 

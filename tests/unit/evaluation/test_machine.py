@@ -10,6 +10,7 @@ CORE = "processor\t: {n}\nmodel name\t: AMD EPYC: 9B14\nflags\t\t: fpu sse2 {fla
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
+        ("avx2 avx512f avx512_bf16 amx_tile amx_int8", "AMD EPYC: 9B14 (AMX)"),
         ("avx2 avx512f avx512_bf16", "AMD EPYC: 9B14 (AVX-512 with bfloat16)"),
         ("avx2 avx512f", "AMD EPYC: 9B14 (AVX-512)"),
         ("avx avx2", "AMD EPYC: 9B14 (AVX2)"),
