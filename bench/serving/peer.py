@@ -36,7 +36,7 @@ def weights(settings: Settings) -> Choice:
     file = model_file(settings)
     threads = settings.model.threads or len(os.sched_getaffinity(0))
     folder = settings.data.directory / "models" / "weights"
-    wanted = settings.model.weights_format
+    wanted = settings.model.weights_format  # adapted: as the service beside it chooses, which has its adapter
     return choose(file.path, file.sha256, folder, wanted=wanted, threads=threads, adapted=True)
 
 

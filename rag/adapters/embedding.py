@@ -46,7 +46,7 @@ second than both on one batch, whose small products keep one waiting for the oth
 
 QUEUED = 4
 """Batches a stream is given: while Python pools and fills one, or a thread that reads or writes has the interpreter for
-its 5 ms, the others are computed. Where a batch takes 26 ms, two were too few."""
+its 5 ms, the others are computed."""
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 """Inputs of an exported graph, in order; models without segments take the first two."""

@@ -175,7 +175,7 @@ def run_child(module: str, *arguments: str) -> str:
     )
     if done.returncode < 0:
         raise ModelUnavailable(
-            f"llama.cpp broke off ({signal.Signals(-done.returncode).name}) while it tried the weights: either memory "
+            f"llama.cpp broke off ({signal.Signals(-done.returncode).name}) at work on the weights: either memory "
             "ran out, or it was built by a compiler that does not suit this processor, and `sh scripts/setup.sh "
             "run` builds it anew"
         )
