@@ -26,7 +26,7 @@ from tuning.checking import Figures, check
 from tuning.examples import Example, Labelled, build
 from tuning.rendering import render
 from tuning.suites import Deal
-from tuning.training import Recipe, train
+from tuning.training import Recipe, device_of, hardware_of, train
 
 Progress = Callable[[str, int, int], None]
 
@@ -44,9 +44,20 @@ class Part:
 
 
 def tune(
-    parts: Sequence[Part], out: Path, settings: Settings, *, recipe: Recipe, licence: str, progress: Progress
+    parts: Sequence[Part],
+    out: Path,
+    settings: Settings,
+    *,
+    recipe: Recipe,
+    licence: str,
+    progress: Progress,
+    device: str = "auto",
 ) -> Card:
-    """Make an adapter for the model that the settings name. Raises InvalidCorpus where there is nothing to learn."""
+    """Make an adapter for the model that the settings name.
+
+    Raises InvalidCorpus where there is nothing to learn, InvalidSettings where a device is wanted that is not there.
+    """
+    device = device_of(device)
     out.mkdir(parents=True, exist_ok=True)
     file = model_file(settings)
     plain = settings.model_copy(update={"model": settings.model.model_copy(update={"adapter": "none", "adapters": {}})})
@@ -60,6 +71,7 @@ def tune(
         recipe,
         checkpoint=out / "checkpoint.pt",
         progress=lambda step, steps, loss: progress(f"loss {loss:.2f}", step, steps),
+        device=device,
     )
     adapter = out / "adapter.gguf"
     gguf_adapter.write(
@@ -86,10 +98,12 @@ def tune(
         final_loss=sum(trained.losses[-20:]) / len(trained.losses[-20:]),
         before=before,
         code=commit(),
-        hardware=hardware(),
+        hardware=" · ".join(filter(None, (hardware_of(device), hardware()))),
         date=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     for part in parts:
+        if not part.deal.check:
+            continue
         ids = "".join(f"{question.id}\n" for question in part.deal.check)
         (out / f"check-{part.domain}.txt").write_text(ids, "utf-8")
     card.write(adapter)

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from evaluation.sampling import sample
 from evaluation.suites import Suite, SuiteQuestion, Use
 from rag.prompt import seen_hash
+from rag.types import Document
 from tuning.examples import Labelled, is_polar
+from tuning.synthetic import questions
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +39,21 @@ def deal(suite: Suite, *, report: int, report_seed: int, check: int, seed: int, 
     tasks: only these sub-suites are trained on and checked with; all by default
     """
     reported = {q.id for q in sample(suite, limit=report, seed=report_seed)} if report else set()
-    questions = [question for question in suite.used() if not tasks or question.task in tasks]
+    proper = [question for question in suite.used() if not tasks or question.task in tasks]
     kept = [question for question in suite.used() if question.id in reported]
     documents = {document for question in kept for document in question.gold_doc_ids}
-    rest = [q for q in questions if q.id not in reported and not documents & set(q.gold_doc_ids)]
+    rest = [q for q in proper if q.id not in reported and not documents & set(q.gold_doc_ids)]
     random.Random(seed).shuffle(rest)  # noqa: S311  # a repeatable draw, no secret
     checked = rest[:check]
     seen = {document for question in checked for document in question.gold_doc_ids}
     trained = [q for q in rest[check:] if not seen & set(q.gold_doc_ids)]
     return Deal(*(tuple(map(labelled, part)) for part in (trained, checked, kept)))
+
+
+def beside(dealt: Deal, documents: Sequence[Document], *, limit: int, seed: int) -> Deal:
+    """Questions made without labels (`tuning.synthetic`), from documents that no question kept back rests on."""
+    open_to = [document for document in documents if document.id not in dealt.hidden]
+    return Deal(tuple(questions(open_to, limit=limit, seed=seed)), (), (*dealt.check, *dealt.report))
 
 
 def chosen(suite: Suite, hashes: frozenset[str]) -> tuple[Labelled, ...]:

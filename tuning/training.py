@@ -19,6 +19,7 @@ import numpy.typing as npt
 import torch
 from torch.optim.lr_scheduler import LambdaLR
 
+from rag.errors import InvalidSettings
 from tuning.gguf_adapter import TENSORS
 
 Tokens = tuple[list[int], list[int]]
@@ -64,16 +65,18 @@ def train(
     checkpoint: Path,
     progress: Callable[[int, int, float], None] | None = None,
     save_every: int = CHECKPOINT_STEPS,
+    device: str = "auto",
 ) -> Trained:
-    """Train an adapter.
+    """Train an adapter. Raises InvalidSettings as `device_of`.
 
     base: a GGUF file, or a folder or repository that transformers loads
     progress: called with the step, the steps there will be and the step's loss
+    device: as `device_of` takes it; a run begun on a GPU goes on without one, and the other way round
     """
     import peft
 
     torch.manual_seed(recipe.seed)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = device_of(device)
     plain = _base(base).to(device)
     for parameter in plain.parameters():
         parameter.requires_grad_(False)
@@ -89,7 +92,7 @@ def train(
     schedule = LambdaLR(optimizer, lambda step: _rate(step, recipe))
     losses: list[float] = []
     if checkpoint.exists():
-        saved = torch.load(checkpoint, weights_only=True)
+        saved = torch.load(checkpoint, map_location=device, weights_only=True)
         if saved["recipe"] == asdict(recipe) and saved["examples"] == len(examples):
             with torch.no_grad():
                 for name, parameter in small.items():
@@ -138,6 +141,23 @@ def plan(lengths: Sequence[int], recipe: Recipe) -> list[list[int]]:
         rng.shuffle(epoch)
         batches += epoch
     return batches[: recipe.steps]
+
+
+def device_of(wanted: str = "auto") -> str:
+    """Where "auto", "cpu" or "cuda" trains here. Raises InvalidSettings where a GPU is wanted and torch finds none."""
+    there = torch.cuda.is_available()
+    if wanted == "auto":
+        return "cuda" if there else "cpu"
+    if wanted == "cuda" and not there:
+        raise InvalidSettings(
+            f"torch {torch.__version__} finds no GPU here: leave out --device, or install a torch built for your GPU"
+        )
+    return wanted
+
+
+def hardware_of(device: str) -> str:
+    """The name of the GPU; empty for the CPU."""
+    return torch.cuda.get_device_name() if device == "cuda" else ""
 
 
 def half_is_fast(device: str) -> bool:

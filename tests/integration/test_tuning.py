@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from evaluation.running import unseen
 from evaluation.suites import SuiteQuestion, Use
@@ -17,12 +18,12 @@ from rag.adapters.llama_model import LlamaModel
 from rag.engine.llama import Llama, LoadError, Logits
 from rag.engine.merging import merge, merged
 from rag.engine.weights import Choice
-from rag.errors import ModelUnavailable
+from rag.errors import InvalidSettings, ModelUnavailable
 from rag.prompt import seen_hash
 from rag.types import Message, Prompt
 from tests.fakes.gguf_files import write_gguf
 from tuning import gguf_adapter
-from tuning.training import Recipe, Tokens, Trained, train
+from tuning.training import Recipe, Tokens, Trained, device_of, train
 
 RECIPE = Recipe(steps=6, batch=2, rank=4, alpha=8.0, learning_rate=0.05, warmup=1, dropout=0.0)
 EXAMPLES: list[Tokens] = [([3 + i, 9, 12, 20 + i], [30 + i, 31, 40]) for i in range(5)]
@@ -182,6 +183,16 @@ def test_a_run_that_was_cut_off_ends_as_one_that_was_not(base: Path, trained: Tr
     again = train(base, EXAMPLES, RECIPE, checkpoint=checkpoint, progress=lambda s, _n, _l: told.append(s))
     assert told == [1, 2, 3, 4, 4, 5, 6], "it goes on after the third step, the last one saved"
     assert again.losses == pytest.approx(trained.losses, rel=1e-3)
+
+
+def test_a_gpu_is_used_where_there_is_one_and_asked_for_in_vain_it_is_said() -> None:
+    assert device_of("cpu") == "cpu"
+    if torch.cuda.is_available():
+        assert device_of("auto") == device_of("cuda") == "cuda"
+        return
+    assert device_of("auto") == "cpu"
+    with pytest.raises(InvalidSettings, match="leave out --device"):
+        device_of("cuda")
 
 
 def test_an_adapter_for_other_weights_is_refused(adapter: Path, tmp_path: Path) -> None:
