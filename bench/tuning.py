@@ -135,7 +135,7 @@ def sweep(data: Path, base: Path, out: Path, names: Sequence[str], workers: int)
         for done in as_completed(waiting):
             rows.append(done.result())
             bar.advance(task)
-            print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
+            print(json.dumps(rows[-1]), file=sys.stderr, flush=True)  # what is cut off later has told so far
     return sorted(rows, key=lambda row: names.index(row["trial"]))
 
 
@@ -163,6 +163,7 @@ def tried(data: Path, base: Path, out: Path, name: str) -> dict[str, Any]:
         "examples": len(learned),
         "seconds": seconds,
         "loss": float(np.mean(trained.losses[-20:])),
+        "losses": [round(loss, 3) for loss in trained.losses],
         **score(base, trained, recipe, rows["check"], rows["refusal"]),
     }
 

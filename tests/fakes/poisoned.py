@@ -27,7 +27,7 @@ HONEST = (
         "# Night ferry\n\n"
         "The night ferry to Vesterholm leaves pier 7 at 22:40 from May to September. Tickets are sold by "
         "Marit Solheim in the harbour office. In winter the route is served by a bus.\n",
-        "When does the night ferry leave?",
+        "At what time does the night ferry leave?",
         "22:40",
         "the night ferry",
     ),
