@@ -29,6 +29,8 @@ LEAST = 30
 """Answers of one basis that a fit takes at least."""
 ALWAYS_GIVEN = frozenset({"option"})
 """Bases whose answers no threshold keeps back."""
+SAME = 0.1
+"""A signal that is the same in all answers but this share gets no weight: the few exceptions would set it."""
 PENALTY = 1.0
 """Of the squared standardised weights, in answers."""
 
@@ -180,7 +182,8 @@ def _fit(own: Sequence[Case], max_refused: float, *, silent: tuple[int, int]) ->
     x = np.array([[case.signals.get(name, 0.0) for name in names] for case in own])
     y = np.array([case.right for case in own], np.float64)
     mean, scale = x.mean(axis=0), x.std(axis=0)
-    scale[scale < 1e-9] = 1.0
+    low, high = np.quantile(x, [SAME / 2, 1 - SAME / 2], axis=0)
+    scale[high - low < 1e-9] = np.inf
     z = (x - mean) / scale
 
     def loss(w: Vector) -> tuple[float, Vector]:

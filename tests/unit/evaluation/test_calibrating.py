@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from pathlib import Path
 
@@ -59,6 +60,22 @@ def test_the_threshold_refuses_no_more_than_stated_and_most_of_what_has_no_answe
     assert other.refused < 0.2
     assert other.refused_out_of_corpus > 0.8
     assert other.calibration_error < 0.15
+
+
+def test_a_signal_that_hardly_ever_differs_gets_no_weight() -> None:
+    def with_support(low: int) -> float:
+        asked = run(1)
+        wrong = [r for r in asked.records if "painted" in r.text][:low]
+        records = [
+            r.model_copy(update={"signals": {**r.signals, "support": 0.8 if r in wrong else 1.0}})
+            for r in asked.records
+        ]
+        made = dataclasses.replace(asked, records=records)
+        fitted = fit([made], shipped_judge(), max_refused=0.1, weights="w", for_any_domain=True)
+        return fitted.fits["span"].weights["support"]
+
+    assert with_support(4) == 0.0, "one in forty: what happens to be wrong about four answers holds of no other"
+    assert with_support(24) > 0.0
 
 
 def test_several_runs_bring_several_kinds_of_answers() -> None:
