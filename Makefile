@@ -14,7 +14,7 @@ DATA := $(or $(UNDERSTUDY_DATA__DIRECTORY),data)
 UNDERSTUDY := $(VENV)/bin/understudy
 
 # The demo's questions; the second domain's last one has no answer in its documents.
-DEMO_MODEL_CHOICE ?= "What is it called when narrow tuning makes a model unlearn things it could do earlier?"
+DEMO_MODEL_CHOICE ?= "What is the loss of earlier abilities through narrow tuning called?"
 DEMO_PLANT ?= "What number do I call for the nurse if somebody collapses from heat?" \
   "After a bushing change, how long do we run to scrap?" "What is the Wi-Fi password for visitors?"
 
