@@ -12,7 +12,7 @@ import numpy as np
 
 from rag.engine.llama import Llama, log_softmax
 from rag.engine.spans import Found, Hypothesis, Spans
-from rag.engine.tasks import Task, Tell, prompt_rows
+from rag.engine.tasks import Task, prompt_rows
 
 BEAM = 6
 """Hypotheses of an extraction that are evaluated side by side: one call reads the weights once for all of them."""
@@ -33,7 +33,6 @@ def extract(
     spans: Spans,
     *,
     max_tokens: int,
-    tell: Tell,
 ) -> Task:
     """The likeliest answers that `spans` allows after the prompt, best first: an `extracted` frame.
 
@@ -64,7 +63,7 @@ def extract(
             break
         own = _fork(model, beam, own, others)
     told = sorted(found.values(), key=lambda answer: -answer.value)
-    tell({"type": "extracted", "spans": [{"places": one.places, "logprobs": one.logprobs} for one in told]})
+    return {"type": "extracted", "spans": [{"places": one.places, "logprobs": one.logprobs} for one in told]}
 
 
 def _fork(model: Llama, beam: Sequence[Hypothesis], before: Sequence[int], sequences: Sequence[int]) -> list[int]:

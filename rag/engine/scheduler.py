@@ -1,4 +1,4 @@
-"""Who is evaluated when: requests join and leave the running batch row by row. Lives in the child; knows no wire.
+"""Who is evaluated when: requests join and leave the running batch row by row. Lives in the child; reads no frame.
 
 Each step takes the next rows of those that already speak, one or a few each, and fills the rest of the call with the
 prompt that came first: a row beside a prompt costs a fraction of a row alone, since the weights are read once. A prompt
@@ -18,6 +18,7 @@ import numpy as np
 from rag.engine.llama import CHUNK, Llama, Logits, Row
 from rag.engine.prefixes import Key, Prefix, Prefixes
 from rag.engine.tasks import Task, prompt_rows
+from rag.engine.wire import Frame
 
 STEP = 16
 """Rows up to which a request counts as one that speaks, and goes first: a beam or a token, not a prompt."""
@@ -48,8 +49,10 @@ class Job:
     """its task, given its sequences and the position after the prefix"""
     admitted: Callable[[int], None]
     """told how many tokens of the prompt need no evaluation"""
+    finished: Callable[[Frame], None]
+    """told its task's result, once all that it held is given back"""
     cancelled: Callable[[], None]
-    """told that it was given up"""
+    """told that it was given up, as late"""
 
 
 @dataclass(slots=True)
@@ -120,13 +123,14 @@ class Scheduler:
     def counts(self) -> dict[str, int]:
         """Counters, and gauges of now."""
         told = {name: getattr(self.counters, name) for name in Counters.__slots__}
-        return told | {
-            "running": len(self._running),
-            "waiting": len(self._waiting),
-            "sequences": self._model.sequences - PREFIX_SEQUENCES - len(self._free),
-            "prefix_hits": self._prefixes.hits,
-            "prefix_misses": self._prefixes.misses,
-        }
+        with self._changed:
+            return told | {
+                "running": len(self._running),
+                "waiting": len(self._waiting),
+                "sequences": self._model.sequences - PREFIX_SEQUENCES - len(self._free),
+                "prefix_hits": self._prefixes.hits,
+                "prefix_misses": self._prefixes.misses,
+            }
 
     # --- for the model's own thread ---
 
@@ -247,7 +251,7 @@ class Scheduler:
         finally:
             if entry and not entry.ready:
                 self._forget(entry)
-        yield from job.start(sequences, len(job.prefix))
+        return (yield from job.start(sequences, len(job.prefix)))
 
     def _forget(self, entry: Prefix) -> None:
         self._prefixes.drop(entry)
@@ -264,10 +268,11 @@ class Scheduler:
                 running.rows = running.task.send(whole)
             running.done = 0
             running.logits = []
-        except StopIteration:
+        except StopIteration as end:
             self.counters.finished += 1
             with self._changed:
                 self._take_out(running)
+            running.job.finished(end.value)
 
     def _drop(self) -> None:
         """Take out whoever was given up."""

@@ -1,8 +1,8 @@
 """What the engine does for a request, as tasks that yield rows and are sent their logits. Knows no batch.
 
 A task is a generator: it yields rows (token, position, sequence, wanted), and goes on with the logits of the wanted
-ones once all were evaluated, whenever and beside whatever else the scheduler likes. It owns its sequences, and tells
-its results by frames of rag.engine.wire without the request's id.
+ones once all were evaluated, whenever and beside whatever else the scheduler likes. It owns its sequences, and returns
+its result, a frame of rag.engine.wire without the request's id; only what is there sooner is told sooner.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from rag.stop_text import StopText
 SCORED_ROWS = 64
 """Rows of continuations whose logits are kept at a time: 12 MB for a vocabulary of 49,152."""
 
-Task = Generator[Sequence[Row], Logits, None]
+Task = Generator[Sequence[Row], Logits, Frame]
 Tell = Callable[[Frame], None]
 
 
@@ -43,7 +43,9 @@ def generate(
     stop: Sequence[str],
     tell: Tell,
 ) -> Task:
-    """The continuation of what `sequence` holds up to `position`, then `rest` (not empty): `piece` frames, `finished`.
+    """The continuation of what `sequence` holds up to `position`, then `rest` (not empty): tells `piece` frames.
+
+    Returns a `finished` frame, with the text that no piece had.
 
     Ends with a token that ends a generation, a stop string, or after `max_tokens`.
     """
@@ -70,7 +72,7 @@ def generate(
             llama_cpp.llama_sampler_free(with_sampler)
     tail = "" if text.found else text.feed(decoder.decode(b"", final=True)) + text.rest()
     finish = "length" if count >= max_tokens and not text.found else "stop"
-    tell({"type": "finished", "text": tail, "finish": finish, "completion_tokens": count})
+    return {"type": "finished", "text": tail, "finish": finish, "completion_tokens": count}
 
 
 def score(
@@ -79,8 +81,6 @@ def score(
     position: int,
     rest: Sequence[int],
     continuations: Sequence[Sequence[int]],
-    *,
-    tell: Tell,
 ) -> Task:
     """Natural log-probability of every token of each continuation (none empty) of one prompt: a `scored` frame.
 
@@ -103,7 +103,7 @@ def score(
             told = log_softmax((yield rows[start : start + SCORED_ROWS]))
             for row, (i, token) in zip(told, targets[start:], strict=False):
                 scores[i].append(float(row[token]))
-    tell({"type": "scored", "logprobs": scores})
+    return {"type": "scored", "logprobs": scores}
 
 
 def _sampler(temperature: float, seed: int) -> llama_cpp.llama_sampler_p:

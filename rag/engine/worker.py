@@ -81,6 +81,7 @@ class Jobs:
             cells=cells,
             start=start,
             admitted=admitted,
+            finished=send,
             cancelled=lambda: self._replies.send({"id": frame["id"], "type": "cancelled"}),
         )
 
@@ -107,7 +108,7 @@ class Jobs:
 
         return 1, total + limit, start
 
-    def _score(self, frame: Frame, rest: list[int], total: int, send: tasks.Tell) -> Plan:
+    def _score(self, frame: Frame, rest: list[int], total: int, _: tasks.Tell) -> Plan:
         continuations = [self._model.tokenize(text, special=False) for text in frame["continuations"]]
         longest = max(map(len, continuations))
         beside = min(BEAM, len(continuations), max(1, (self._capacity - total) // longest))
@@ -116,11 +117,11 @@ class Jobs:
             raise TooLong(f"the prompt has {total} tokens and the longest option {longest}, the context {size}")
 
         def start(sequences: Sequence[int], position: int) -> tasks.Task:
-            return tasks.score(self._model, sequences, position, rest, continuations, tell=send)
+            return tasks.score(self._model, sequences, position, rest, continuations)
 
         return 1 + beside, total + beside * longest, start
 
-    def _extract(self, frame: Frame, rest: list[int], total: int, send: tasks.Tell) -> Plan:
+    def _extract(self, frame: Frame, rest: list[int], total: int, _: tasks.Tell) -> Plan:
         room = min(self._model.context_tokens - total, (self._capacity - total) // BEAM)
         if room < 1:
             size = self._model.context_tokens
@@ -132,7 +133,7 @@ class Jobs:
         )
 
         def start(sequences: Sequence[int], position: int) -> tasks.Task:
-            return extract(self._model, sequences, position, rest, spans, max_tokens=limit, tell=send)
+            return extract(self._model, sequences, position, rest, spans, max_tokens=limit)
 
         return 1 + BEAM, total + BEAM * limit, start
 

@@ -29,17 +29,17 @@ class Model(EngineModel):
 
 
 def run(texts: Sequence[str], worth: Sequence[Sequence[tuple[int, int, float]]]) -> tuple[Model, Frame]:
-    model, told = Model(sequences=1 + beams.BEAM, memory_tokens=400), list[Frame]()
+    model = Model(sequences=1 + beams.BEAM, memory_tokens=400)
     spans = Spans(texts, [], WORDS, 3, worth)
-    task = beams.extract(cast(Llama, model), range(1 + beams.BEAM), 0, PROMPT, spans, max_tokens=4, tell=told.append)
+    task = beams.extract(cast(Llama, model), range(1 + beams.BEAM), 0, PROMPT, spans, max_tokens=4)
     rows = next(task)
     try:
         while True:
             logits = model.evaluate(rows)
             assert logits is not None
             rows = task.send(logits)
-    except StopIteration:
-        return model, told[0]
+    except StopIteration as end:
+        return model, cast(Frame, end.value)
 
 
 def rows_of(texts: Sequence[str], worth: Sequence[Sequence[tuple[int, int, float]]]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
@@ -13,6 +14,7 @@ from rag.engine.llama import Llama
 from rag.engine.prefixes import Prefixes
 from rag.engine.scheduler import MIXED_CHUNK, PREFIX_SEQUENCES, TURN, Job, Scheduler
 from rag.engine.tasks import Task, prompt_rows
+from rag.engine.wire import Frame
 from tests.fakes.engine_model import END, EngineModel
 
 
@@ -27,12 +29,16 @@ class Asked:
         self.finished = self.cancelled = False
         self._rest, self._tokens = list(rest), tokens
         size = len(prefix) + len(rest) + tokens
-        self.job = Job(
-            number, adapter, tuple(prefix), 1, size, self._start, self._admit, lambda: setattr(self, "cancelled", True)
-        )
+        self.job = Job(number, adapter, tuple(prefix), 1, size, self._start, self._admit, self._finish, self._cancel)
 
     def _admit(self, cached: int) -> None:
         self.cached = cached
+
+    def _finish(self, result: Frame) -> None:
+        self.finished = result["said"] == self.said
+
+    def _cancel(self) -> None:
+        self.cancelled = True
 
     def _start(self, sequences: Sequence[int], position: int) -> Task:
         logits = yield prompt_rows(self._rest, position, sequences[0])
@@ -44,7 +50,7 @@ class Asked:
             self.said.append(token)
             logits = yield [(token, position, sequences[0], True)]
             position += 1
-        self.finished = True
+        return {"said": self.said}
 
 
 def engine(*, parallel: int = 4, memory: int = 2048, sequences: int = 8) -> tuple[Scheduler, EngineModel]:
@@ -147,6 +153,16 @@ def test_who_came_first_is_served_first_and_a_large_one_is_not_overtaken() -> No
     until_idle(scheduler)
     assert large.finished
     assert small.finished
+
+
+def test_whoever_is_told_a_result_holds_nothing_any_more() -> None:
+    scheduler, _ = engine()
+    told: list[dict[str, int]] = []
+    job = replace(Asked(1, [1, 2, 3], [7]).job, finished=lambda _: told.append(scheduler.counts()))
+    scheduler.submit(job)
+    until_idle(scheduler)
+    (counts,) = told
+    assert (counts["running"], counts["sequences"], counts["finished"]) == (0, 0, 1)
 
 
 def test_adapters_take_turns() -> None:
