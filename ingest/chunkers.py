@@ -14,6 +14,7 @@ from typing import Literal
 from ingest import splitting, splitting_code, splitting_rows, splitting_tokens, splitting_window
 from ingest.chunk_sizes import CUT
 from ingest.languages import LANGUAGES
+from rag.outline import above
 from rag.types import Chunk, Document
 
 ChunkerName = Literal["sections", "tokens", "window", "rows", "code"]
@@ -58,9 +59,11 @@ def chunker_for(source: str, chosen: str = "") -> Chunker:
 
 def chunks_of(document: Document, chunker: Chunker | None = None) -> list[Chunk]:
     """The chunks of a document; one of bare headings is one chunk, so that no stored document is invisible."""
+    text = document.text
     chunks = list((chunker or chunker_for(document.source)).split(document))
     if chunks:
-        return chunks
-    start = len(document.text) - len(document.text.lstrip())
-    text = document.text.strip()[:CUT]
+        named = ((chunk, above(text, chunk.start)) for chunk in chunks)
+        return [chunk.model_copy(update={"under": terms}) if terms else chunk for chunk, terms in named]
+    start = len(text) - len(text.lstrip())
+    text = text.strip()[:CUT]
     return [Chunk(start=start, end=start + len(text), text=text)]

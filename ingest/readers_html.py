@@ -1,4 +1,4 @@
-"""HTML to text: boilerplate out, headings and tables kept. Knows no other format."""
+"""HTML to text: boilerplate out, headings, tables, nesting and preformatted lines kept. Knows no other format."""
 
 from __future__ import annotations
 
@@ -35,6 +35,10 @@ BLOCKS = {
     "header", "address", "details", "summary", "hr", "body", "html", "table", "tr", "td", "th", "caption",
 }  # fmt: skip
 """Elements that stand apart; a table with tables in it is one of layout."""
+MAX_INDENT = 32
+"""Columns that a nested item is moved in by, at the most."""
+_KEPT = "\0"
+"""A blank that is kept while others are joined; no HTML holds this character."""
 MAX_DEPTH = 400
 """Nested elements; deeper ones are no document that a person wrote."""
 
@@ -62,15 +66,16 @@ def html_text(source: str) -> Extracted:
     body = mains[0] if len(mains) == 1 else soup.body or soup
     parts: list[str] = []
     try:
-        _write(body, parts, 0)
+        _write(body, parts, 0, "")
     except RecursionError as error:
         raise UnreadableDocument("its elements are nested too deeply") from error
     text = re.sub(r"[ \t]+", " ", "".join(parts))
-    text = re.sub(r" *\n *", "\n", text)
-    return Extracted(re.sub(r"\n{3,}", "\n\n", text).strip(), title)
+    text = re.sub(rf"[ {_KEPT}]*\n *", "\n", text)
+    return Extracted(re.sub(r"\n{3,}", "\n\n", text).strip(f"{_KEPT} \n").replace(_KEPT, " "), title)
 
 
-def _write(node: Tag, parts: list[str], depth: int) -> None:
+def _write(node: Tag, parts: list[str], depth: int, indent: str) -> None:
+    """indent: kept blanks that its lines begin with."""
     if depth > MAX_DEPTH:
         raise UnreadableDocument("its elements are nested too deeply")
     for child in node.children:
@@ -78,26 +83,45 @@ def _write(node: Tag, parts: list[str], depth: int) -> None:
             if type(child) is NavigableString:  # no comment, no declaration
                 parts.append(re.sub(r"\s+", " ", str(child)))
         elif isinstance(child, Tag):
-            _write_tag(child, parts, depth)
+            _write_tag(child, parts, depth, indent)
 
 
-def _write_tag(tag: Tag, parts: list[str], depth: int) -> None:
+def _write_tag(tag: Tag, parts: list[str], depth: int, indent: str) -> None:
     name = tag.name.lower()
+    deeper = depth + 1
     if re.fullmatch(r"h[1-6]", name):
         parts.append(f"\n\n{'#' * int(name[1])} {tag.get_text(' ', strip=True)}\n\n")
+        parts.append(indent)
     elif name == "table" and tag.find("table") is None:
-        parts.append(f"\n\n{_table(tag)}\n\n")
+        parts.append(f"\n\n{_table(tag)}\n\n{indent}")
+    elif name == "pre":
+        parts.append(f"\n\n{_preformatted(tag, indent)}\n\n{indent}")
     elif name == "br":
-        parts.append("\n")
+        parts.append(f"\n{indent}")
     elif name == "li":
-        parts.append("\n- ")
-        _write(tag, parts, depth + 1)
+        parts.append(f"\n{indent}- ")
+        _write(tag, parts, deeper, _further(indent, 2))
+    elif name == "dd":
+        further = _further(indent, 4)
+        parts.append(f"\n{further}")
+        _write(tag, parts, deeper, further)
+        parts.append(f"\n{indent}")
     elif name in BLOCKS:
-        parts.append("\n\n")
-        _write(tag, parts, depth + 1)
-        parts.append("\n\n")
+        parts.append(f"\n\n{indent}")
+        _write(tag, parts, deeper, indent)
+        parts.append(f"\n\n{indent}")
     else:
-        _write(tag, parts, depth + 1)
+        _write(tag, parts, deeper, indent)
+
+
+def _further(indent: str, columns: int) -> str:
+    return (indent + columns * _KEPT)[:MAX_INDENT]
+
+
+def _preformatted(tag: Tag, indent: str) -> str:
+    """Lines as they are, moved in, so that no comment in them is a heading."""
+    lines = tag.get_text().expandtabs(8).strip("\r\n").splitlines()
+    return "\n".join(_further(indent, 4) + line.rstrip().replace(" ", _KEPT) for line in lines)
 
 
 def _table(table: Tag) -> str:

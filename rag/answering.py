@@ -124,7 +124,7 @@ class Answerer:
         """Choose what the model is shown, in at most `budget` tokens. Raises Cancelled."""
         spoken = [p for p in found if options or not scoping.of_another(question, heading_line(p), p.text)]
         most = reading.MAX_SENTENCES if options else reading.NEAREST  # an option has words of its own
-        sentences = reading.rank(question, spoken, self._embedder, most=most, cancelled=cancelled)
+        sentences = reading.rank(question, spoken, self._embedder, most=most, text_of=text_of, cancelled=cancelled)
         relevant = bool(sentences) and sentences[0].score >= self._limits.min_relevance
         clock.lap("read")
         read = sentences[: self._limits.sentences] if relevant else []

@@ -90,8 +90,8 @@ class IndexedChunk:
 
 
 def search_text(title: str, chunk: Chunk) -> str:
-    """What is embedded and indexed of a chunk: title, headings and text, one a line."""
-    return "\n".join(part for part in (title, chunk.heading, chunk.text) if part)
+    """What is embedded and indexed of a chunk: title, headings, what it stands under, and text, one a line."""
+    return "\n".join(part for part in (title, chunk.heading, chunk.under, chunk.text) if part)
 
 
 class Index(Protocol):

@@ -7,12 +7,12 @@ knows no model and no verdict.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from rag import tables
+from rag import outline, tables
 from rag.grounding import coverage
 from rag.lexical import content_words, sentences, words
 from rag.prompt import heading_line
@@ -54,6 +54,8 @@ class Sentence:
     """share of the question's weighted words in the sentence, its title and headings, in [0, 1]"""
     row: tables.Row | None = None
     """what it says where it is a line of a table; offsets are the passage's"""
+    under: str = ""
+    """the terms that it stands under by its indentation (rag.outline)"""
 
     @property
     def score(self) -> float:
@@ -67,11 +69,13 @@ def rank(
     embedder: Embedder,
     *,
     most: int = MAX_SENTENCES,
+    text_of: Callable[[str], str] | None = None,
     cancelled: IsCancelled = None,
 ) -> list[Sentence]:
     """The sentences, best first; ties in the order of the passages. One that asks the same again is none of them.
 
     most: of them, those that promise most, by the question's words in them and by how near their passage is.
+    text_of: a document's whole text: what a sentence stands under may be said before its passage begins.
     Raises Cancelled once `cancelled` says so.
     """
     asked = content_words(question)
@@ -83,7 +87,11 @@ def rank(
     ][:MAX_SENTENCES]
     if not spans:
         return []
-    texts = [f"{heading_line(passage)}\n{tables.headed(passage.text, start, end)}" for passage, start, end in spans]
+    under = _terms(spans, text_of)
+    texts = [
+        "\n".join(part for part in (heading_line(passage), terms, tables.headed(passage.text, start, end)) if part)
+        for (passage, start, end), terms in zip(spans, under, strict=True)
+    ]
     covered = [coverage(asked, frozenset(words(text))) for text in texts]
     promised = [c + PASSAGE_WEIGHT * (span[0].dense_score or 0.0) for c, span in zip(covered, spans, strict=True)]
     kept = sorted(sorted(range(len(spans)), key=lambda i: -promised[i])[:most])
@@ -91,7 +99,7 @@ def rank(
     wanted = embedder.embed([question])[0]
     cosines = _embedded([texts[i] for i in kept], embedder, cancelled) @ wanted
     ranked = [
-        Sentence(passage, start, end, float(cosine), covered[i], tables.row_at(passage.text, start, end))
+        Sentence(passage, start, end, float(cosine), covered[i], tables.row_at(passage.text, start, end), under[i])
         for i, cosine in zip(kept, cosines, strict=True)
         for passage, start, end in [spans[i]]
     ]
@@ -99,23 +107,41 @@ def rank(
 
 
 def excerpts(chosen: Sequence[Sentence]) -> list[Passage]:
-    """The chosen sentences as passages of their own: neighbours joined, each passage's in its order, best first."""
+    """The chosen sentences as passages of their own: neighbours joined, each passage's in its order, best first.
+
+    What the first of joined ones stands under is the last of their headings.
+    """
     found: list[Passage] = []
     for passage in dict.fromkeys(sentence.passage.document_id + str(sentence.passage.start) for sentence in chosen):
         own = sorted(
             (s for s in chosen if s.passage.document_id + str(s.passage.start) == passage), key=lambda s: s.start
         )
-        runs: list[tuple[int, int]] = []
+        runs: list[tuple[int, int, str]] = []
         text = own[0].passage.text
         for sentence in own:
             if runs and not text[runs[-1][1] : sentence.start].strip():
-                runs[-1] = (runs[-1][0], sentence.end)
+                runs[-1] = (runs[-1][0], sentence.end, runs[-1][2])
             else:
-                runs.append((sentence.start, sentence.end))
+                runs.append((sentence.start, sentence.end, sentence.under))
         base = own[0].passage
-        found += [
-            base.model_copy(update={"text": text[a:b], "start": base.start + a, "end": base.start + b}) for a, b in runs
-        ]
+        for a, b, under in runs:
+            heading = " > ".join(part for part in (base.heading, under) if part)
+            place = {"text": text[a:b], "start": base.start + a, "end": base.start + b, "heading": heading}
+            found.append(base.model_copy(update=place))
+    return found
+
+
+def _terms(spans: Sequence[tuple[Passage, int, int]], text_of: Callable[[str], str] | None) -> list[str]:
+    """What each stretch of a passage stands under."""
+    wholes: dict[str, str] = {}
+    found = []
+    for passage, start, _ in spans:
+        name = passage.document_id
+        if text_of is not None and name not in wholes:
+            wholes[name] = text_of(name)
+        whole = wholes.get(name, "")
+        same = whole[passage.start : passage.end] == passage.text  # else it changed under the passage
+        found.append(outline.above(whole, passage.start + start) if same else outline.above(passage.text, start))
     return found
 
 

@@ -65,6 +65,7 @@ class Chunk(Value):
     end: PositiveInt
     text: str = Field(min_length=1)
     heading: str = Field(default="", description="path of headings above the chunk, joined by ' > '")
+    under: str = Field(default="", description="terms that its first line stands under by its indentation")
 
 
 def point_id(domain: str, document_id: str, start: int, end: int, chunk_sha256: str) -> str:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from ingest.chunk_sizes import MAX_WORDS, size_of
 from ingest.chunkers import CHUNKERS, FINGERPRINT, chunker_for, chunks_of
 from ingest.recipes import alike, chunker_of, recipe_of, renewed
+from rag.protocols import search_text
 from rag.types import Chunk, Document
 
 CORPORA = Path(__file__).parents[3] / "corpora"
@@ -204,3 +205,12 @@ def test_a_recipe_says_the_chunker_and_is_renewed_with_it() -> None:
 def test_before_there_was_a_choice_sections_meant_whatever_the_format_had() -> None:
     old = "code-1/abc/sections-1/120/170/840/240/title-heading-text-1/"
     assert renewed(old, "pump.py") == recipe_of("code-1/abc", CHUNKERS["code"], "")
+
+
+def test_a_chunk_within_a_definition_is_indexed_under_its_term() -> None:
+    body = "".join(f"    The valve closes {number} times before noon, as the table says.\n" for number in range(45))
+    first, *later = chunks_of(document(f"interval=\n{body}\nplace=\n    In the hall.\n"))
+    assert first.under == ""
+    assert later
+    assert {chunk.under for chunk in later} == {"interval="}
+    assert search_text("Keys", later[0]).startswith("Keys\ninterval=\nThe valve")

@@ -11,6 +11,7 @@ import pytest
 from ingest.readers import reader_for
 from ingest.splitting_code import split_code
 from rag.errors import UnreadableDocument
+from rag.outline import above
 from tests.fakes.office_files import FACT, write_code, write_epub, write_mail, write_pptx, write_xlsx
 
 
@@ -146,3 +147,34 @@ def test_a_picture_that_is_what_its_name_says_is_not_to_be_renamed(tmp_path: Pat
     assert "rename" not in refusal(tmp_path / "a.png")
     (tmp_path / "a.txt").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(64))
     assert "an image (PNG) by its content, not what .txt says: rename it" in refusal(tmp_path / "a.txt")
+
+
+def test_what_stands_further_in_on_a_page_does_so_in_its_text(tmp_path: Path) -> None:
+    (tmp_path / "a.html").write_text(
+        "<h1>Groups</h1><dl><dt>dialout</dt>"
+        "<dd><p>Full access to serial ports.</p><p>Members <b>may</b>\n dial.</p></dd>"
+        "<dt>lp</dt><dd>Printers.</dd></dl>"
+        "<ul><li>Backups<ul><li>nightly<br>kept for 30 days</li></ul></li><li>Files</li></ul>"
+        "<p>Then run:</p><pre># as root\nserver:\n\tport:  80\n</pre><p>Done.</p>",
+        "utf-8",
+    )
+    text = reader_for(tmp_path / "a.html").read(tmp_path / "a.html").text
+    assert text == (
+        "# Groups\n\ndialout\n\n    Full access to serial ports.\n\n    Members may dial.\n\nlp\n\n    Printers.\n\n"
+        "- Backups\n\n  - nightly\n    kept for 30 days\n\n- Files\n\nThen run:\n\n"
+        "    # as root\n    server:\n            port:  80\n\nDone."
+    )
+    for words, term in (
+        ("Members", "dialout"),
+        ("Printers", "lp"),
+        ("kept", "Backups"),
+        ("port: ", "Then run: > server:"),
+    ):
+        assert above(text, text.index(words)) == term
+
+
+def test_pages_nested_without_end_are_refused_or_read_in_bounded_size(tmp_path: Path) -> None:
+    for tag in ("dd", "li"):
+        (tmp_path / "deep.html").write_text(f"<{tag}>" * 150 + "word " * 2000, "utf-8")
+        text = reader_for(tmp_path / "deep.html").read(tmp_path / "deep.html").text
+        assert len(text) < 3 * 10000

@@ -121,3 +121,23 @@ def test_only_those_that_say_most_of_the_question_are_compared() -> None:
     assert [s.passage.text[s.start : s.end] for s in ranked] == ["The valve opens at six bar."]
     assert len(asked) == 2, "the question and one sentence"
     assert len(rank("When does the valve open at six bar?", [passage(text)], HashedWords())) == 3
+
+
+def test_a_sentence_is_read_with_the_term_that_it_stands_under_even_one_before_its_passage() -> None:
+    text = (
+        "Timeout\n    Seconds to wait for a reply.\n    The default is 30, or less where a reply is near.\n"
+        "Retries\n    Times a message is sent.\n    The default is 4, for there are better things to do.\n"
+    )
+    begin = text.index("Times a")
+    inside = passage(text[begin:].rstrip(), start=begin)
+    asked = "What is the default of Retries?"
+    ranked = rank(asked, [passage(text), inside], HashedWords(dimensions=256), text_of=lambda _: text)
+    assert {s.passage.text[s.start : s.end][:16]: s.under for s in ranked if s.passage is inside} == {
+        "Times a message ": "Retries",
+        "The default is 4": "Retries",
+    }
+    best = ranked[0]
+    assert best.passage.text[best.start : best.end].startswith("The default is 4")
+    assert [heading_line(each) for each in excerpts([best])] == ["Pumps > Retries"]
+    changed = rank(asked, [inside], HashedWords(dimensions=256), text_of=lambda _: "another text")
+    assert {s.under for s in changed} == {""}
