@@ -62,8 +62,9 @@ def chunks_of(document: Document, chunker: Chunker | None = None) -> list[Chunk]
     text = document.text
     chunks = list((chunker or chunker_for(document.source)).split(document))
     if chunks:
-        named = ((chunk, above(text, chunk.start)) for chunk in chunks)
-        return [chunk.model_copy(update={"under": terms}) if terms else chunk for chunk, terms in named]
+        terms = above(text, [chunk.start for chunk in chunks])
+        named = zip(chunks, terms, strict=True)
+        return [chunk.model_copy(update={"under": under}) if under else chunk for chunk, under in named]
     start = len(text) - len(text.lstrip())
     text = text.strip()[:CUT]
     return [Chunk(start=start, end=start + len(text), text=text)]

@@ -7,6 +7,8 @@ default is 22." alone is no answer to anything. Headings are the chunkers' (`Pas
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 LEVELS = 2
 """Lines above, at the most: an item, and the one that it is nested in."""
@@ -15,53 +17,74 @@ LONGEST = 80
 """Characters of a term; a longer line is prose."""
 
 LOOK_BACK = 4000
-"""Characters that are looked through."""
+"""Characters before the first place, of which more is not looked at: a definition is seldom longer."""
 
-TAB = 8
-
+_TAB = 8
 _MARK = re.compile(r"(?:[-*+•–]|\(?\w{1,3}[.)])[ \t]+")
 """What an item of a list begins with."""
 _TAG = re.compile(r"(\S(?:[^\n]*?\S)?)[ \t]{2,}")
 """A term that is followed by its description in the same line."""
 
 
-def above(text: str, start: int) -> str:
-    """The terms that the line at `start` stands under, outermost first, " > " between; empty where there are none."""
-    begin = text.rfind("\n", 0, start) + 1
-    line = text[begin : begin + LOOK_BACK].partition("\n")[0].expandtabs(TAB)
-    margin, item = _margin(line), bool(_MARK.match(line.strip()))
+@dataclass(frozen=True, slots=True)
+class _Line:
+    margin: int
+    """columns before its first character"""
+    said: str
+    prose: bool
+    """whether it goes on with a paragraph: the line before is as far in, and too long for a term"""
+
+
+def above(text: str, starts: Sequence[int]) -> list[str]:
+    """Of each place the terms that its line stands under, outermost first, " > " between; empty where there are none.
+
+    One pass over the lines from `LOOK_BACK` before the first place to the last.
+    """
+    found = [""] * len(starts)
+    order = sorted(range(len(starts)), key=starts.__getitem__)
+    if not order:
+        return found
+    end = text.rfind("\n", 0, max(0, starts[order[0]] - LOOK_BACK)) + 1
+    open_lines: list[_Line] = []
+    before = ""
+    for i in order:
+        while end <= starts[i]:
+            begin, stop = end, text.find("\n", end)
+            end = stop + 1 if stop >= 0 else len(text) + 1
+            line = text[begin : end - 1].expandtabs(_TAB)
+            said = line.strip()
+            if said:
+                margin = len(line) - len(line.lstrip())
+                while open_lines and open_lines[-1].margin >= margin:
+                    open_lines.pop()
+                prose = before.startswith(line[:margin]) and before[margin : margin + 1].strip() != ""
+                open_lines.append(_Line(margin, said, prose and len(before) - margin > LONGEST // 2))
+            before = line
+        found[i] = " > ".join(reversed(_terms(open_lines)))
+    return found
+
+
+def _terms(lines: Sequence[_Line]) -> list[str]:
+    """The terms above the last of some lines, of which each stands further in than the one before; innermost first."""
     found: list[str] = []
-    last = max(0, start - LOOK_BACK)
-    while margin > 0 and begin > last and len(found) < LEVELS:
-        end = begin - 1
-        begin = text.rfind("\n", 0, end) + 1
-        line = text[begin:end].expandtabs(TAB)
-        said, own = line.strip(), _margin(line)
-        if not said or own >= margin:
+    if not lines:
+        return found
+    margin, item = lines[-1].margin, bool(_MARK.match(lines[-1].said))
+    for line in reversed(lines[:-1]):
+        mark = _MARK.match(line.said)
+        if mark and line.margin + mark.end() == margin and not item:
+            margin, item = line.margin, True  # the item's own first line
             continue
-        mark = _MARK.match(said)
-        if mark and own + mark.end() == margin and not item:
-            margin, item = own, True  # the item's own first line
-            continue
-        tag = next((tag for tag in _TAG.finditer(said) if own + tag.end() == margin), None)
-        term = tag[1] if tag else said[mark.end() :] if mark else said
-        if not _is_term(term) or (tag is None and mark is None and _ends_prose(text, begin, own)):
+        tag = next((tag for tag in _TAG.finditer(line.said) if line.margin + tag.end() == margin), None)
+        term = tag[1] if tag else line.said[mark.end() :] if mark else line.said
+        if not _is_term(term) or (line.prose and tag is None and mark is None):
             break
         found.append(term)
-        margin, item = own, bool(mark)
-    return " > ".join(reversed(found))
+        if len(found) == LEVELS:
+            break
+        margin, item = line.margin, bool(mark)
+    return found
 
 
 def _is_term(line: str) -> bool:
     return len(line) <= LONGEST and not line.endswith((".", ",", ";", "!", "?")) and any(map(str.isalpha, line))
-
-
-def _ends_prose(text: str, begin: int, margin: int) -> bool:
-    """Whether a line is the last of a paragraph: the one before it is as far in, and too long for a term."""
-    before = text[text.rfind("\n", 0, max(0, begin - 1)) + 1 : max(0, begin - 1)].expandtabs(TAB)
-    return _margin(before) == margin and len(before.strip()) > LONGEST // 2
-
-
-def _margin(line: str) -> int:
-    """Columns before the first character of a line without tabs."""
-    return len(line) - len(line.lstrip())

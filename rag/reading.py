@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
+from itertools import groupby
 
 import numpy as np
 
@@ -132,16 +134,17 @@ def excerpts(chosen: Sequence[Sentence]) -> list[Passage]:
 
 
 def _terms(spans: Sequence[tuple[Passage, int, int]], text_of: Callable[[str], str] | None) -> list[str]:
-    """What each stretch of a passage stands under."""
-    wholes: dict[str, str] = {}
-    found = []
-    for passage, start, _ in spans:
-        name = passage.document_id
-        if text_of is not None and name not in wholes:
-            wholes[name] = text_of(name)
-        whole = wholes.get(name, "")
-        same = whole[passage.start : passage.end] == passage.text  # else it changed under the passage
-        found.append(outline.above(whole, passage.start + start) if same else outline.above(passage.text, start))
+    """What each stretch of a passage stands under; those of a passage come one after the other."""
+    read = cache(text_of) if text_of is not None else lambda _: ""
+    found: list[str] = []
+    for _, group in groupby(spans, key=lambda span: (span[0].document_id, span[0].start, span[0].end)):
+        own = list(group)
+        passage, starts = own[0][0], [start for _, start, _ in own]
+        whole = read(passage.document_id)
+        if whole[passage.start : passage.end] == passage.text:  # else it changed under the passage
+            found += outline.above(whole, [passage.start + start for start in starts])
+        else:
+            found += outline.above(passage.text, starts)
     return found
 
 

@@ -170,7 +170,7 @@ def test_what_stands_further_in_on_a_page_does_so_in_its_text(tmp_path: Path) ->
         ("kept", "Backups"),
         ("port: ", "Then run: > server:"),
     ):
-        assert above(text, text.index(words)) == term
+        assert above(text, [text.index(words)]) == [term]
 
 
 def test_pages_nested_without_end_are_refused_or_read_in_bounded_size(tmp_path: Path) -> None:

@@ -65,11 +65,23 @@ CODE = "server:\n  listen:\n\tport: 80\n"
     ],
 )
 def test_a_line_stands_under_what_is_less_far_in(text: str, words: str, term: str) -> None:
-    assert above(text, text.index(words)) == term
+    assert above(text, [text.index(words)]) == [term]
 
 
 @given(st.text("ab .\n\t-1", max_size=200), st.integers(0, 200))
 def test_whatever_the_text_terms_are_words_of_it_before_the_place(text: str, start: int) -> None:
     start = min(start, len(text))
-    for term in above(text, start).split(" > "):
-        assert term in text[:start].expandtabs(8)
+    (terms,) = above(text, [start])
+    for term in terms.split(" > "):
+        assert term in text[: text.find("\n", start)].expandtabs(8)
+
+
+@given(st.text("ab .\n\t-1", max_size=200), st.lists(st.integers(0, 200), max_size=5))
+def test_each_place_is_told_what_it_is_told_alone(text: str, starts: list[int]) -> None:
+    places = [min(start, len(text)) for start in starts]
+    assert above(text, places) == [above(text, [place])[0] for place in places]
+
+
+def test_a_long_text_takes_one_pass() -> None:
+    text = "term\n" + "    a line of some words\n" * 20_000
+    assert above(text, list(range(0, len(text), 100)))[1:] == ["term"] * (len(text) // 100)
