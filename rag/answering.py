@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from rag import choosing, context, extraction, grounding, reading, scoping, tables
+from rag import choosing, context, extraction, grounding, outline, reading, scoping, tables
 from rag.errors import InvalidQuestion
 from rag.lexical import unmarked
 from rag.prompt import answer_messages, heading_line
@@ -202,7 +202,7 @@ class Answerer:
         sentence = at.passage.text[at.start : at.end]
         if at.row is not None:
             verdict = _row(brief, at, best.start + moved)
-        elif (said := _said(at.passage.text, at.start, at.end)) != sentence:
+        elif (said := _said(at)) != sentence:
             verdict = grounding.row(said, at.passage, (at.start, at.end), (best.start + moved, best.end + moved))
         return Outcome(
             verdict,
@@ -261,10 +261,13 @@ class Answerer:
         )
 
 
-def _said(text: str, start: int, end: int) -> str:
-    """A sentence as an answer: without what makes it a row of a table or an item of a list."""
-    row = tables.said(text, start, end)
-    return row if row != text[start:end] else unmarked(text, start, end)
+def _said(at: reading.Sentence) -> str:
+    """A sentence as an answer: with its term, without line breaks and what makes it a table's row or a list's item."""
+    text = at.passage.text
+    row = tables.said(text, at.start, at.end)
+    if row != text[at.start : at.end]:
+        return row
+    return outline.named(" ".join(unmarked(text, at.start, at.end).split()), at.under)
 
 
 def _row(brief: Brief, at: reading.Sentence, marked: int) -> grounding.Verdict:

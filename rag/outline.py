@@ -10,6 +10,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rag.lexical import words
+
 LEVELS = 2
 """Lines above, at the most: an item, and the one that it is nested in."""
 
@@ -62,6 +64,16 @@ def above(text: str, starts: Sequence[int]) -> list[str]:
             before = line
         found[i] = " > ".join(reversed(_terms(open_lines)))
     return found
+
+
+def named(said: str, terms: str) -> str:
+    """A sentence after the nearest of its terms ("Port: The default is 22."), unless it says that term itself.
+
+    A line of capitals alone is a section's name, and no term.
+    """
+    term = terms.rpartition(" > ")[2].rstrip(":= ")
+    section = term.isupper() and term.replace(" ", "").isalpha()
+    return said if not term or section or set(words(term)) <= set(words(said)) else f"{term}: {said}"
 
 
 def _terms(lines: Sequence[_Line]) -> list[str]:

@@ -387,3 +387,20 @@ def test_a_row_of_a_table_is_answered_by_its_column_and_cited_whole(tmp_path: Pa
     assert citation.focus is not None
     assert table[slice(*citation.focus)] == "177.9"
     pipeline.close()
+
+
+def test_what_is_said_of_a_term_is_answered_with_it_and_cited_where_it_stands(tmp_path: Path) -> None:
+    manual = (
+        "KEYWORDS\n     Timeout=\n             Seconds to wait for a reply. The\n             default is 30.\n\n"
+        "     Retries=\n             Times that a message is sent again. The\n             default is 4.\n"
+    )
+    (tmp_path / "manual.txt").write_text(manual)
+    ingest(tmp_path / "data", tmp_path / "manual.txt", HashedWords(dimensions=256))
+    pipeline = open_pipeline(tmp_path / "data", lambda _: "4", decoding="extractive", min_relevance=0.1)
+    answer = pipeline.answer(Question(text="What is the default of Retries?", domain="plant"))
+    (citation,) = answer.citations
+    assert answer.text == "Retries: The default is 4."
+    assert (citation.char_start, citation.quote) == (manual.rindex("The\n"), "The\n             default is 4.")
+    assert citation.focus is not None
+    assert manual[slice(*citation.focus)] == "4"
+    pipeline.close()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.outline import above
+from rag.outline import above, named
 
 MANUAL = """DESCRIPTION
      The file has keywords, one a line. Their order makes no difference to
@@ -85,3 +85,17 @@ def test_each_place_is_told_what_it_is_told_alone(text: str, starts: list[int]) 
 def test_a_long_text_takes_one_pass() -> None:
     text = "term\n" + "    a line of some words\n" * 20_000
     assert above(text, list(range(0, len(text), 100)))[1:] == ["term"] * (len(text) // 100)
+
+
+@pytest.mark.parametrize(
+    ("terms", "said", "answer"),
+    [
+        ("OPTIONS > Port", "The default is 22.", "Port: The default is 22."),
+        ("restart=", "Defaults to no.", "restart: Defaults to no."),
+        ("Port", "The port is 22.", "The port is 22."),
+        ("DESCRIPTION", "It opens doors.", "It opens doors."),
+        ("", "It opens doors.", "It opens doors."),
+    ],
+)
+def test_a_sentence_is_given_with_the_term_that_it_is_said_of(terms: str, said: str, answer: str) -> None:
+    assert named(said, terms) == answer
