@@ -14,7 +14,7 @@ from typing import Literal
 from ingest import splitting, splitting_code, splitting_rows, splitting_tokens, splitting_window
 from ingest.chunk_sizes import CUT
 from ingest.languages import LANGUAGES
-from rag.outline import above
+from rag.outline import above, path
 from rag.types import Chunk, Document
 
 ChunkerName = Literal["sections", "tokens", "window", "rows", "code"]
@@ -64,7 +64,7 @@ def chunks_of(document: Document, chunker: Chunker | None = None) -> list[Chunk]
     if chunks:
         terms = above(text, [chunk.start for chunk in chunks])
         named = zip(chunks, terms, strict=True)
-        return [chunk.model_copy(update={"under": under}) if under else chunk for chunk, under in named]
+        return [chunk.model_copy(update={"under": path(under)}) if under else chunk for chunk, under in named]
     start = len(text) - len(text.lstrip())
     text = text.strip()[:CUT]
     return [Chunk(start=start, end=start + len(text), text=text)]

@@ -202,8 +202,10 @@ class Answerer:
         sentence = at.passage.text[at.start : at.end]
         if at.row is not None:
             verdict = _row(brief, at, best.start + moved)
-        elif (said := _said(at)) != sentence:
+        elif (said := _said(at)) != sentence or at.under:
             verdict = grounding.row(said, at.passage, (at.start, at.end), (best.start + moved, best.end + moved))
+            if (term := outline.unsaid(said, at.under)) is not None:
+                verdict = grounding.named(verdict, at.passage, term.words, term.start)
         return Outcome(
             verdict,
             "span",
@@ -262,12 +264,10 @@ class Answerer:
 
 
 def _said(at: reading.Sentence) -> str:
-    """A sentence as an answer: with its term, without line breaks and what makes it a table's row or a list's item."""
+    """A sentence as an answer: without line breaks and what makes it a row of a table or an item of a list."""
     text = at.passage.text
     row = tables.said(text, at.start, at.end)
-    if row != text[at.start : at.end]:
-        return row
-    return outline.named(" ".join(unmarked(text, at.start, at.end).split()), at.under)
+    return row if row != text[at.start : at.end] else " ".join(unmarked(text, at.start, at.end).split())
 
 
 def _row(brief: Brief, at: reading.Sentence, marked: int) -> grounding.Verdict:

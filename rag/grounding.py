@@ -148,6 +148,25 @@ def row(said: str, passage: Passage, line: tuple[int, int], chosen: tuple[int, i
     return Verdict(said, (cited.model_copy(update={"focus": focus}),), "")
 
 
+def named(verdict: Verdict, passage: Passage, term: str, start: int) -> Verdict:
+    """An answer after the term that it is said of ("Port: The default is 22."), which is cited too.
+
+    start: of the term in the document's text, maybe before the passage
+    """
+    name = term.rstrip(":= ")
+    cited = Citation(
+        document_id=passage.document_id,
+        title=passage.title,
+        char_start=start,
+        char_end=start + len(term),
+        quote=term,
+        text_sha256=passage.text_sha256,
+        claim=name,
+        support=1.0,
+    )
+    return Verdict(f"{name}: {verdict.text}", (*verdict.citations, cited), verdict.reason)
+
+
 def coverage(question_words: Sequence[str], about: frozenset[str]) -> float:
     """Share of the question's weighted words in a set of words, in [0, 1]; 1 for a question without any."""
     total = sum(_weight(word) for word in question_words)

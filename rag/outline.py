@@ -29,7 +29,18 @@ _TAG = re.compile(r"(\S(?:[^\n]*?\S)?)[ \t]{2,}")
 
 
 @dataclass(frozen=True, slots=True)
+class Term:
+    """Words that something stands under: `text[start:end]`."""
+
+    words: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Line:
+    begin: int
+    """where it begins in the text"""
     margin: int
     """columns before its first character"""
     said: str
@@ -37,12 +48,17 @@ class _Line:
     """whether it goes on with a paragraph: the line before is as far in, and too long for a term"""
 
 
-def above(text: str, starts: Sequence[int]) -> list[str]:
-    """Of each place the terms that its line stands under, outermost first, " > " between; empty where there are none.
+def path(terms: Sequence[Term]) -> str:
+    """Terms on one line, " > " between."""
+    return " > ".join(term.words for term in terms)
+
+
+def above(text: str, starts: Sequence[int]) -> list[tuple[Term, ...]]:
+    """Of each place the terms that its line stands under, outermost first.
 
     One pass over the lines from `LOOK_BACK` before the first place to the last.
     """
-    found = [""] * len(starts)
+    found: list[tuple[Term, ...]] = [()] * len(starts)
     order = sorted(range(len(starts)), key=starts.__getitem__)
     if not order:
         return found
@@ -60,25 +76,32 @@ def above(text: str, starts: Sequence[int]) -> list[str]:
                 while open_lines and open_lines[-1].margin >= margin:
                     open_lines.pop()
                 prose = before.startswith(line[:margin]) and before[margin : margin + 1].strip() != ""
-                open_lines.append(_Line(margin, said, prose and len(before) - margin > LONGEST // 2))
+                open_lines.append(_Line(begin, margin, said, prose and len(before) - margin > LONGEST // 2))
             before = line
-        found[i] = " > ".join(reversed(_terms(open_lines)))
+        found[i] = tuple(
+            Term(term, at, at + len(term))
+            for term, begin in reversed(_terms(open_lines))
+            if (at := text.find(term, begin)) >= 0  # a term with a tab in it is not found, and is none
+        )
     return found
 
 
-def named(said: str, terms: str) -> str:
-    """A sentence after the nearest of its terms ("Port: The default is 22."), unless it says that term itself.
+def unsaid(said: str, terms: Sequence[Term]) -> Term | None:
+    """The nearest of a sentence's terms, unless the sentence says it itself.
 
     A line of capitals alone is a section's name, and no term.
     """
-    term = terms.rpartition(" > ")[2].rstrip(":= ")
-    section = term.isupper() and term.replace(" ", "").isalpha()
-    return said if not term or section or set(words(term)) <= set(words(said)) else f"{term}: {said}"
+    if not terms:
+        return None
+    name = terms[-1].words
+    section = name.isupper() and name.replace(" ", "").isalpha()
+    return None if section or set(words(name)) <= set(words(said)) else terms[-1]
 
 
-def _terms(lines: Sequence[_Line]) -> list[str]:
-    """The terms above the last of some lines, of which each stands further in than the one before; innermost first."""
-    found: list[str] = []
+def _terms(lines: Sequence[_Line]) -> list[tuple[str, int]]:
+    """The terms above the last of some lines, of which each stands further in than the one before, and where their
+    lines begin; innermost first."""
+    found: list[tuple[str, int]] = []
     if not lines:
         return found
     margin, item = lines[-1].margin, bool(_MARK.match(lines[-1].said))
@@ -91,7 +114,7 @@ def _terms(lines: Sequence[_Line]) -> list[str]:
         term = tag[1] if tag else line.said[mark.end() :] if mark else line.said
         if not _is_term(term) or (line.prose and tag is None and mark is None):
             break
-        found.append(term)
+        found.append((term, line.begin))
         if len(found) == LEVELS:
             break
         margin, item = line.margin, bool(mark)
@@ -99,4 +122,6 @@ def _terms(lines: Sequence[_Line]) -> list[str]:
 
 
 def _is_term(line: str) -> bool:
+    if "   " in line or "|" in line:
+        return False  # a row of a table
     return len(line) <= LONGEST and not line.endswith((".", ",", ";", "!", "?")) and any(map(str.isalpha, line))

@@ -56,8 +56,8 @@ class Sentence:
     """share of the question's weighted words in the sentence, its title and headings, in [0, 1]"""
     row: tables.Row | None = None
     """what it says where it is a line of a table; offsets are the passage's"""
-    under: str = ""
-    """the terms that it stands under by its indentation (rag.outline)"""
+    under: tuple[outline.Term, ...] = ()
+    """what it stands under by its indentation; offsets are the document's"""
 
     @property
     def score(self) -> float:
@@ -91,7 +91,11 @@ def rank(
         return []
     under = _terms(spans, text_of)
     texts = [
-        "\n".join(part for part in (heading_line(passage), terms, tables.headed(passage.text, start, end)) if part)
+        "\n".join(
+            part
+            for part in (heading_line(passage), outline.path(terms), tables.headed(passage.text, start, end))
+            if part
+        )
         for (passage, start, end), terms in zip(spans, under, strict=True)
     ]
     covered = [coverage(asked, frozenset(words(text))) for text in texts]
@@ -118,7 +122,7 @@ def excerpts(chosen: Sequence[Sentence]) -> list[Passage]:
         own = sorted(
             (s for s in chosen if s.passage.document_id + str(s.passage.start) == passage), key=lambda s: s.start
         )
-        runs: list[tuple[int, int, str]] = []
+        runs: list[tuple[int, int, tuple[outline.Term, ...]]] = []
         text = own[0].passage.text
         for sentence in own:
             if runs and not text[runs[-1][1] : sentence.start].strip():
@@ -127,24 +131,27 @@ def excerpts(chosen: Sequence[Sentence]) -> list[Passage]:
                 runs.append((sentence.start, sentence.end, sentence.under))
         base = own[0].passage
         for a, b, under in runs:
-            heading = " > ".join(part for part in (base.heading, under) if part)
+            heading = " > ".join(part for part in (base.heading, outline.path(under)) if part)
             place = {"text": text[a:b], "start": base.start + a, "end": base.start + b, "heading": heading}
             found.append(base.model_copy(update=place))
     return found
 
 
-def _terms(spans: Sequence[tuple[Passage, int, int]], text_of: Callable[[str], str] | None) -> list[str]:
+def _terms(
+    spans: Sequence[tuple[Passage, int, int]], text_of: Callable[[str], str] | None
+) -> list[tuple[outline.Term, ...]]:
     """What each stretch of a passage stands under; those of a passage come one after the other."""
     read = cache(text_of) if text_of is not None else lambda _: ""
-    found: list[str] = []
+    found: list[tuple[outline.Term, ...]] = []
     for _, group in groupby(spans, key=lambda span: (span[0].document_id, span[0].start, span[0].end)):
         own = list(group)
         passage, starts = own[0][0], [start for _, start, _ in own]
         whole = read(passage.document_id)
         if whole[passage.start : passage.end] == passage.text:  # else it changed under the passage
             found += outline.above(whole, [passage.start + start for start in starts])
-        else:
-            found += outline.above(passage.text, starts)
+            continue
+        for terms in outline.above(passage.text, starts):
+            found.append(tuple(outline.Term(t.words, passage.start + t.start, passage.start + t.end) for t in terms))
     return found
 
 

@@ -398,8 +398,9 @@ def test_what_is_said_of_a_term_is_answered_with_it_and_cited_where_it_stands(tm
     ingest(tmp_path / "data", tmp_path / "manual.txt", HashedWords(dimensions=256))
     pipeline = open_pipeline(tmp_path / "data", lambda _: "4", decoding="extractive", min_relevance=0.1)
     answer = pipeline.answer(Question(text="What is the default of Retries?", domain="plant"))
-    (citation,) = answer.citations
+    citation, term = answer.citations
     assert answer.text == "Retries: The default is 4."
+    assert (term.claim, term.quote, term.char_start) == ("Retries", "Retries=", manual.index("Retries="))
     assert (citation.char_start, citation.quote) == (manual.rindex("The\n"), "The\n             default is 4.")
     assert citation.focus is not None
     assert manual[slice(*citation.focus)] == "4"

@@ -11,7 +11,7 @@ import pytest
 from ingest.readers import reader_for
 from ingest.splitting_code import split_code
 from rag.errors import UnreadableDocument
-from rag.outline import above
+from rag.outline import above, path
 from tests.fakes.office_files import FACT, write_code, write_epub, write_mail, write_pptx, write_xlsx
 
 
@@ -170,7 +170,7 @@ def test_what_stands_further_in_on_a_page_does_so_in_its_text(tmp_path: Path) ->
         ("kept", "Backups"),
         ("port: ", "Then run: > server:"),
     ):
-        assert above(text, [text.index(words)]) == [term]
+        assert path(above(text, [text.index(words)])[0]) == term
 
 
 def test_pages_nested_without_end_are_refused_or_read_in_bounded_size(tmp_path: Path) -> None:

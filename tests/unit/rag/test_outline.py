@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.outline import above, named
+from rag.outline import Term, above, path, unsaid
 
 MANUAL = """DESCRIPTION
      The file has keywords, one a line. Their order makes no difference to
@@ -65,37 +65,39 @@ CODE = "server:\n  listen:\n\tport: 80\n"
     ],
 )
 def test_a_line_stands_under_what_is_less_far_in(text: str, words: str, term: str) -> None:
-    assert above(text, [text.index(words)]) == [term]
-
-
-@given(st.text("ab .\n\t-1", max_size=200), st.integers(0, 200))
-def test_whatever_the_text_terms_are_words_of_it_before_the_place(text: str, start: int) -> None:
-    start = min(start, len(text))
-    (terms,) = above(text, [start])
-    for term in terms.split(" > "):
-        assert term in text[: text.find("\n", start)].expandtabs(8)
+    assert path(above(text, [text.index(words)])[0]) == term
 
 
 @given(st.text("ab .\n\t-1", max_size=200), st.lists(st.integers(0, 200), max_size=5))
-def test_each_place_is_told_what_it_is_told_alone(text: str, starts: list[int]) -> None:
+def test_each_place_is_told_what_it_is_told_alone_and_terms_are_words_before_it(text: str, starts: list[int]) -> None:
     places = [min(start, len(text)) for start in starts]
-    assert above(text, places) == [above(text, [place])[0] for place in places]
+    found = above(text, places)
+    assert found == [above(text, [place])[0] for place in places]
+    for place, terms in zip(places, found, strict=True):
+        assert all(text[term.start : term.end] == term.words and term.start <= place for term in terms)
 
 
 def test_a_long_text_takes_one_pass() -> None:
     text = "term\n" + "    a line of some words\n" * 20_000
-    assert above(text, list(range(0, len(text), 100)))[1:] == ["term"] * (len(text) // 100)
+    found = above(text, list(range(0, len(text), 100)))[1:]
+    assert found == [(Term("term", 0, 4),)] * (len(text) // 100)
 
 
 @pytest.mark.parametrize(
-    ("terms", "said", "answer"),
+    ("terms", "said", "unsaid_one"),
     [
-        ("OPTIONS > Port", "The default is 22.", "Port: The default is 22."),
-        ("restart=", "Defaults to no.", "restart: Defaults to no."),
-        ("Port", "The port is 22.", "The port is 22."),
-        ("DESCRIPTION", "It opens doors.", "It opens doors."),
-        ("", "It opens doors.", "It opens doors."),
+        (["OPTIONS", "Port"], "The default is 22.", "Port"),
+        (["restart="], "Defaults to no.", "restart="),
+        (["Port"], "The port is 22.", None),
+        (["DESCRIPTION"], "It opens doors.", None),
+        ([], "It opens doors.", None),
     ],
 )
-def test_a_sentence_is_given_with_the_term_that_it_is_said_of(terms: str, said: str, answer: str) -> None:
-    assert named(said, terms) == answer
+def test_the_term_that_a_sentence_does_not_say_itself(terms: list[str], said: str, unsaid_one: str | None) -> None:
+    found = unsaid(said, [Term(term, 0, len(term)) for term in terms])
+    assert (found and found.words) == unsaid_one
+
+
+def test_a_row_of_a_table_is_no_term() -> None:
+    text = "March   0.50   0.455\n   On December 10 the board met.\n"
+    assert above(text, [text.index("On")]) == [()]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from rag.errors import Cancelled
+from rag.outline import path
 from rag.prompt import heading_line
 from rag.protocols import Vectors
 from rag.reading import excerpts, rank
@@ -132,7 +133,7 @@ def test_a_sentence_is_read_with_the_term_that_it_stands_under_even_one_before_i
     inside = passage(text[begin:].rstrip(), start=begin)
     asked = "What is the default of Retries?"
     ranked = rank(asked, [passage(text), inside], HashedWords(dimensions=256), text_of=lambda _: text)
-    assert {s.passage.text[s.start : s.end][:16]: s.under for s in ranked if s.passage is inside} == {
+    assert {s.passage.text[s.start : s.end][:16]: path(s.under) for s in ranked if s.passage is inside} == {
         "Times a message ": "Retries",
         "The default is 4": "Retries",
     }
@@ -140,4 +141,4 @@ def test_a_sentence_is_read_with_the_term_that_it_stands_under_even_one_before_i
     assert best.passage.text[best.start : best.end].startswith("The default is 4")
     assert [heading_line(each) for each in excerpts([best])] == ["Pumps > Retries"]
     changed = rank(asked, [inside], HashedWords(dimensions=256), text_of=lambda _: "another text")
-    assert {s.under for s in changed} == {""}
+    assert {s.under for s in changed} == {()}
