@@ -265,7 +265,7 @@ export class Turn {
 
 function stressed(text, { quote, char_start: start, focus }) {
   if (!focus) return [text];
-  const words = slice(quote, focus[0] - start, focus[1] - start);
+  const words = slice(quote, focus[0] - start, focus[1] - start).replace(/\s+/gu, " "); // as the answer is set
   const at = words ? text.indexOf(words) : -1;
   return at < 0 ? [text] : [text.slice(0, at), el("strong", {}, words), text.slice(at + words.length)];
 }
