@@ -20,9 +20,11 @@ import subprocess
 import tempfile
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
 from rich.progress import track
 
 from evaluation.machine import hardware
@@ -101,7 +103,7 @@ def definitions(path: Path) -> list[Definition]:
         if not margin or term is None:
             continue
         end = offset
-        for below in lines[number + 1 :]:
+        for below in islice(lines, number + 1, None):
             if below.strip() and len(below) - len(below.lstrip(" ")) <= margin:
                 break
             end += len(below)
@@ -131,7 +133,7 @@ def measure(settings: Settings, folder: Path, found: list[Definition], kept: Pat
     outcomes: list[str] = []
     refused = 0
     with closing(build_pipeline(settings)) as pipeline:
-        for number, each in enumerate(track([*asked, *missing], description="asking")):
+        for number, each in enumerate(track([*asked, *missing], description="asking", console=Console(stderr=True))):
             question = FORMS[number % len(FORMS)].format(each.name)
             answer = pipeline.answer(Question(domain=DOMAIN, text=question))
             if each.page in left_out:

@@ -70,8 +70,9 @@ def html_text(source: str) -> Extracted:
     except RecursionError as error:
         raise UnreadableDocument("its elements are nested too deeply") from error
     text = re.sub(r"[ \t]+", " ", "".join(parts))
-    text = re.sub(rf"[ {_KEPT}]*\n *", "\n", text)
-    return Extracted(re.sub(r"\n{3,}", "\n\n", text).strip(f"{_KEPT} \n").replace(_KEPT, " "), title)
+    blank = f" {_KEPT}"
+    text = "\n".join(line.rstrip(blank).lstrip(" ") for line in text.split("\n"))  # no pattern: runs may be long
+    return Extracted(re.sub(r"\n{3,}", "\n\n", text).strip(f"{blank}\n").replace(_KEPT, " "), title)
 
 
 def _write(node: Tag, parts: list[str], depth: int, indent: str) -> None:
@@ -90,8 +91,7 @@ def _write_tag(tag: Tag, parts: list[str], depth: int, indent: str) -> None:
     name = tag.name.lower()
     deeper = depth + 1
     if re.fullmatch(r"h[1-6]", name):
-        parts.append(f"\n\n{'#' * int(name[1])} {tag.get_text(' ', strip=True)}\n\n")
-        parts.append(indent)
+        parts.append(f"\n\n{'#' * int(name[1])} {tag.get_text(' ', strip=True)}\n\n{indent}")
     elif name == "table" and tag.find("table") is None:
         parts.append(f"\n\n{_table(tag)}\n\n{indent}")
     elif name == "pre":

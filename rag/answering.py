@@ -202,8 +202,9 @@ class Answerer:
         sentence = at.passage.text[at.start : at.end]
         if at.row is not None:
             verdict = _row(brief, at, best.start + moved)
-        elif (said := _said(at)) != sentence or at.under:
-            verdict = grounding.row(said, at.passage, (at.start, at.end), (best.start + moved, best.end + moved))
+        else:
+            if (said := _said(at)) != sentence:
+                verdict = grounding.row(said, at.passage, (at.start, at.end), (best.start + moved, best.end + moved))
             if (term := outline.unsaid(said, at.under)) is not None:
                 verdict = grounding.named(verdict, at.passage, term.words, term.start)
         return Outcome(

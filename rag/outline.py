@@ -24,8 +24,6 @@ LOOK_BACK = 4000
 _TAB = 8
 _MARK = re.compile(r"(?:[-*+•–]|\(?\w{1,3}[.)])[ \t]+")
 """What an item of a list begins with."""
-_TAG = re.compile(r"(\S(?:[^\n]*?\S)?)[ \t]{2,}")
-"""A term that is followed by its description in the same line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +39,7 @@ class Term:
 class _Line:
     begin: int
     """where it begins in the text"""
+    end: int
     margin: int
     """columns before its first character"""
     said: str
@@ -76,12 +75,12 @@ def above(text: str, starts: Sequence[int]) -> list[tuple[Term, ...]]:
                 while open_lines and open_lines[-1].margin >= margin:
                     open_lines.pop()
                 prose = before.startswith(line[:margin]) and before[margin : margin + 1].strip() != ""
-                open_lines.append(_Line(begin, margin, said, prose and len(before) - margin > LONGEST // 2))
+                open_lines.append(_Line(begin, end - 1, margin, said, prose and len(before) - margin > LONGEST // 2))
             before = line
         found[i] = tuple(
             Term(term, at, at + len(term))
-            for term, begin in reversed(_terms(open_lines))
-            if (at := text.find(term, begin)) >= 0  # a term with a tab in it is not found, and is none
+            for term, line in reversed(_terms(open_lines))
+            if (at := text.find(term, line.begin, line.end)) >= 0  # one with a tab in it is not found, and is none
         )
     return found
 
@@ -98,10 +97,9 @@ def unsaid(said: str, terms: Sequence[Term]) -> Term | None:
     return None if section or set(words(name)) <= set(words(said)) else terms[-1]
 
 
-def _terms(lines: Sequence[_Line]) -> list[tuple[str, int]]:
-    """The terms above the last of some lines, of which each stands further in than the one before, and where their
-    lines begin; innermost first."""
-    found: list[tuple[str, int]] = []
+def _terms(lines: Sequence[_Line]) -> list[tuple[str, _Line]]:
+    """The terms above the last of some lines, of which each stands further in than the one before; innermost first."""
+    found: list[tuple[str, _Line]] = []
     if not lines:
         return found
     margin, item = lines[-1].margin, bool(_MARK.match(lines[-1].said))
@@ -110,18 +108,24 @@ def _terms(lines: Sequence[_Line]) -> list[tuple[str, int]]:
         if mark and line.margin + mark.end() == margin and not item:
             margin, item = line.margin, True  # the item's own first line
             continue
-        tag = next((tag for tag in _TAG.finditer(line.said) if line.margin + tag.end() == margin), None)
-        term = tag[1] if tag else line.said[mark.end() :] if mark else line.said
-        if not _is_term(term) or (line.prose and tag is None and mark is None):
+        tag = _tag(line.said, margin - line.margin)
+        term = tag or (line.said[mark.end() :] if mark else line.said)
+        if not _is_term(term) or (line.prose and not tag and not mark):
             break
-        found.append((term, line.begin))
+        found.append((term, line))
         if len(found) == LEVELS:
             break
         margin, item = line.margin, bool(mark)
     return found
 
 
+def _tag(line: str, column: int) -> str:
+    """The term of a line whose description begins in the same line, at a column after two blanks; else nothing."""
+    begun = line[column - 2 : column] == "  " and line[column : column + 1].strip() if column > 2 else ""
+    return line[:column].rstrip() if begun else ""
+
+
 def _is_term(line: str) -> bool:
-    if "   " in line or "|" in line:
-        return False  # a row of a table
-    return len(line) <= LONGEST and not line.endswith((".", ",", ";", "!", "?")) and any(map(str.isalpha, line))
+    if len(line) > LONGEST or "   " in line or "|" in line:
+        return False  # prose, or a row of a table
+    return not line.endswith((".", ",", ";", "!", "?")) and any(map(str.isalpha, line))

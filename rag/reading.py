@@ -91,11 +91,7 @@ def rank(
         return []
     under = _terms(spans, text_of)
     texts = [
-        "\n".join(
-            part
-            for part in (heading_line(passage), outline.path(terms), tables.headed(passage.text, start, end))
-            if part
-        )
+        "\n".join(filter(None, (heading_line(passage), outline.path(terms), tables.headed(passage.text, start, end))))
         for (passage, start, end), terms in zip(spans, under, strict=True)
     ]
     covered = [coverage(asked, frozenset(words(text))) for text in texts]

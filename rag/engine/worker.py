@@ -60,7 +60,6 @@ class Jobs:
         total = len(prefix) + len(rest)
         if not rest:
             raise TooLong("the prompt is empty")
-        kind = {"generate": self._generate, "score": self._score, "extract": self._extract}[frame["type"]]
         cached = 0
 
         def send(reply: Frame) -> None:
@@ -72,7 +71,13 @@ class Jobs:
             cached = known
             self._replies.send({"id": frame["id"], "type": "started"})
 
-        sequences, cells, start = kind(frame, rest, total, send)
+        match frame["type"]:
+            case "generate":
+                sequences, cells, start = self._generate(frame, rest, total, send)
+            case "score":
+                sequences, cells, start = self._score(frame, rest, total)
+            case _:
+                sequences, cells, start = self._extract(frame, rest, total)
         return Job(
             number=frame["id"],
             adapter=frame.get("adapter", ""),
@@ -108,7 +113,7 @@ class Jobs:
 
         return 1, total + limit, start
 
-    def _score(self, frame: Frame, rest: list[int], total: int, _: tasks.Tell) -> Plan:
+    def _score(self, frame: Frame, rest: list[int], total: int) -> Plan:
         continuations = [self._model.tokenize(text, special=False) for text in frame["continuations"]]
         longest = max(map(len, continuations))
         beside = min(BEAM, len(continuations), max(1, (self._capacity - total) // longest))
@@ -121,7 +126,7 @@ class Jobs:
 
         return 1 + beside, total + beside * longest, start
 
-    def _extract(self, frame: Frame, rest: list[int], total: int, _: tasks.Tell) -> Plan:
+    def _extract(self, frame: Frame, rest: list[int], total: int) -> Plan:
         room = min(self._model.context_tokens - total, (self._capacity - total) // BEAM)
         if room < 1:
             size = self._model.context_tokens

@@ -178,3 +178,10 @@ def test_pages_nested_without_end_are_refused_or_read_in_bounded_size(tmp_path: 
         (tmp_path / "deep.html").write_text(f"<{tag}>" * 150 + "word " * 2000, "utf-8")
         text = reader_for(tmp_path / "deep.html").read(tmp_path / "deep.html").text
         assert len(text) < 3 * 10000
+
+
+def test_long_runs_of_blanks_in_preformatted_lines_are_kept_or_dropped_in_one_pass(tmp_path: Path) -> None:
+    run = " " * 400_000
+    (tmp_path / "a.html").write_text(f"<pre>valve{run}T-1042{run}\nopens</pre>", "utf-8")
+    text = reader_for(tmp_path / "a.html").read(tmp_path / "a.html").text
+    assert text == f"valve{run}T-1042\n    opens"

@@ -74,7 +74,7 @@ def test_each_place_is_told_what_it_is_told_alone_and_terms_are_words_before_it(
     found = above(text, places)
     assert found == [above(text, [place])[0] for place in places]
     for place, terms in zip(places, found, strict=True):
-        assert all(text[term.start : term.end] == term.words and term.start <= place for term in terms)
+        assert all(text[term.start : term.end] == term.words and term.end <= place for term in terms)
 
 
 def test_a_long_text_takes_one_pass() -> None:
@@ -101,3 +101,8 @@ def test_the_term_that_a_sentence_does_not_say_itself(terms: list[str], said: st
 def test_a_row_of_a_table_is_no_term() -> None:
     text = "March   0.50   0.455\n   On December 10 the board met.\n"
     assert above(text, [text.index("On")]) == [()]
+
+
+def test_a_line_without_end_is_no_term_and_looked_at_once() -> None:
+    text = "a b" * 300_000 + "\n   Set further in.\n"
+    assert above(text, [text.index("Set")]) == [()]
