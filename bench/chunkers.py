@@ -28,14 +28,15 @@ from evaluation.machine import hardware
 from ingest.chunkers import CHUNKERS, Chunker, chunks_of
 from ingest.corpus import Found, open_corpus
 from ingest.embedding import Ready
+from ingest.progress import Meter
 from ingest.target import Target
+from ingest.writing import write
 from rag.build import open_catalog, open_embedder, open_index
 from rag.settings import DataSettings, Settings
 from rag.types import Document, Filter, RetrievalMode
 
 SUITES = ("nq_evouna", "ctibench_mcq", "mirage_pubmed", "financebench")
 COMPARED = ("sections", "tokens", "window", "rows")
-GROUP = 512
 DEPTH = 50
 
 
@@ -93,10 +94,9 @@ def _asked(chunker: Chunker, documents: list[Document], asked: list[dict[str, An
             backend="edge",
             create=True,
         )
-        target.change()
-        for first in track(range(0, len(documents), GROUP), description=f"embed {chunker.name}", transient=True):
-            group = documents[first : first + GROUP]
-            target.write([Ready(document, chunker.fingerprint, chunks_of(document, chunker)) for document in group])
+        shown = track(documents, description=f"embed {chunker.name}", transient=True)
+        ready = (Ready(document, chunker.fingerprint, chunks_of(document, chunker)) for document in shown)
+        write(ready, target, Meter({}, None))
         vectors = embedder.embed([row["question"] for row in asked])
         scores = np.empty((len(asked), 3))
         for i, row in enumerate(asked):

@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 
-from ingest import generations, rebuilding, run
+from ingest import generations, rebuilding, run, writing
 from ingest.corpus import open_corpus
 from ingest.removal import remove
 from ingest.target import Target
@@ -63,7 +63,7 @@ def opened(data: Path, *, afresh: bool = False) -> Target:
 
 def change(data: Path, source: Path, operation: str, ids: list[str]) -> int:
     """One command, as the command line runs it; 2 where it is refused."""
-    run.GROUP_CHUNKS = GROUP_CHUNKS
+    writing.GROUP_CHUNKS = GROUP_CHUNKS
     print("ready", flush=True)
     try:
         with closing(opened(data, afresh=operation == "rebuild")) as target:

@@ -9,9 +9,10 @@ Knows no corpus and no generation.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from rag.protocols import Embedder, Index, IndexedChunk, Vectors, search_text
 from rag.types import Chunk, Document, point_id, sha256_text
 
 CALL_CHUNKS = 256
-"""Chunks of one call of the embedder: some seconds of progress."""
+"""Chunks of one call of the embedder, some seconds of progress; and of the documents that are given out at once."""
 
 GENTLE_SECONDS = 0.05
 """Aimed length of a call where questions wait for the same embedder."""
@@ -44,14 +45,14 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """A group of documents of a domain with their vectors."""
+    """Documents of a domain with their vectors."""
 
     domain: str
-    group: Sequence[Ready]
+    documents: Sequence[Ready]
     vectors: Vectors
     """(n, d) float32, for the chunks of all documents one after the other."""
     computed: int
-    """How many of them were computed."""
+    """How many were computed since documents were given out before: over a whole group, how many of its vectors."""
 
     def chunks(self) -> list[list[IndexedChunk]]:
         """The chunks of each document as they are written."""
@@ -69,7 +70,7 @@ class Embedded:
                 )
                 for chunk in ready.chunks
             ]
-            for ready in self.group
+            for ready in self.documents
         ]
 
 
@@ -83,50 +84,76 @@ def embed(
     touched: AbstractSet[str] = frozenset(),
     gentle: bool = False,
     tell: Callable[[int, int, int], None] | None = None,
-) -> Embedded:
-    """A group's vectors; `tell` hears of each call its chunks, and the documents and characters settled by it.
+) -> Iterator[Embedded]:
+    """A group's documents with their vectors, each as soon as it is whole, some `CALL_CHUNKS` chunks at a time.
 
-    touched: documents that are no donors. gentle: in short calls, because others wait for the embedder too.
+    Their order is that of their longest chunks, whatever the calls of the embedder are. `tell` hears of each call its
+    chunks, and the documents and characters settled by it. touched: documents that are no donors. gentle: in short
+    calls, because others wait for the embedder too.
     """
-    texts = [embedded_text(ready.document, chunk) for ready in group for chunk in ready.chunks]
-    vectors = np.empty((len(texts), embedder.dimensions), np.float32)
+    waiting = _Waiting(domain, group, embedder.dimensions)
     donors = {ready.donor: ready for ready in group if ready.donor and ready.donor not in touched}
-    held = _held(donors, domain, store, index)
-    missing = []
-    first_of: dict[str, int] = {}
-    repeated: list[tuple[int, int]] = []
-    owners = [number for number, ready in enumerate(group) for _ in ready.chunks]
-    waiting = [0] * len(group)
-    for row, text in enumerate(texts):
-        if (known := held.get(text)) is not None:
-            vectors[row] = known
-        elif text in first_of:
-            repeated.append((row, first_of[text]))
-        else:
-            missing.append(row)
-            first_of[text] = row
-            waiting[owners[row]] += 1
-    if tell is not None and len(missing) < len(texts):
-        tell(0, waiting.count(0), sum(map(len, texts)) - sum(len(texts[row]) for row in missing))
-    missing.sort(key=lambda row: len(texts[row]))  # like lengths in one call: less padding
-    first, size = 0, 1 if gentle else CALL_CHUNKS
+    documents, characters = waiting.put(_held(donors, domain, store, index).items())
+    if tell is not None and characters:
+        tell(0, documents, characters)
+    missing = sorted(waiting.rows_of, key=len)  # like lengths in one call: less padding
+    first, size, computed = 0, 1 if gentle else CALL_CHUNKS, 0
     while first < len(missing):
-        rows = missing[first : first + size]
+        if waiting.whole_chunks >= CALL_CHUNKS:
+            yield waiting.take(computed)
+            computed = 0
+        call = missing[first : first + size]
         begin = time.monotonic()
-        vectors[rows] = embedder.embed([texts[row] for row in rows])
-        first += len(rows)
+        documents, characters = waiting.put(zip(call, embedder.embed(call), strict=True))
+        first += len(call)
+        computed += len(call)
         if gentle:
-            each = (time.monotonic() - begin) / len(rows)
+            each = (time.monotonic() - begin) / len(call)
             size = max(1, min(CALL_CHUNKS, 2 * size, int(GENTLE_SECONDS / max(each, 1e-6))))
             time.sleep(GENTLE_PAUSE)
-        for row in rows:
-            waiting[owners[row]] -= 1
         if tell is not None:
-            whole = len({owners[row] for row in rows if not waiting[owners[row]]})
-            tell(len(rows), whole, sum(len(texts[row]) for row in rows))
-    for row, same in repeated:
-        vectors[row] = vectors[same]
-    return Embedded(domain, group, vectors, len(missing))
+            tell(len(call), documents, characters)
+    yield waiting.take(computed)
+
+
+class _Waiting:
+    """A group whose vectors come in, text by text."""
+
+    def __init__(self, domain: str, group: Sequence[Ready], dimensions: int) -> None:
+        self._domain, self._group = domain, group
+        self._left = [len(ready.chunks) for ready in group]
+        self._begins = list(accumulate(self._left, initial=0))
+        self._owners = [number for number, ready in enumerate(group) for _ in ready.chunks]
+        self._vectors = np.empty((len(self._owners), dimensions), np.float32)
+        self._whole = [number for number, left in enumerate(self._left) if not left]
+        self.whole_chunks = 0
+        """Of the documents that can be taken."""
+        self.rows_of: dict[str, list[int]] = {}
+        """Rows that wait, by their text: equal ones are embedded once."""
+        texts = (embedded_text(ready.document, chunk) for ready in group for chunk in ready.chunks)
+        for row, text in enumerate(texts):
+            self.rows_of.setdefault(text, []).append(row)
+
+    def put(self, vectors: Iterable[tuple[str, Vectors]]) -> tuple[int, int]:
+        """Take in the vectors of some texts; the documents that became whole by them, and the characters."""
+        before, characters = len(self._whole), 0
+        for text, vector in vectors:
+            for row in self.rows_of.pop(text, ()):
+                characters += len(text)
+                self._vectors[row] = vector
+                owner = self._owners[row]
+                self._left[owner] -= 1
+                if not self._left[owner]:
+                    self._whole.append(owner)
+                    self.whole_chunks += len(self._group[owner].chunks)
+        return len(self._whole) - before, characters
+
+    def take(self, computed: int) -> Embedded:
+        """The documents that became whole since they were taken before."""
+        rows = [row for number in self._whole for row in range(self._begins[number], self._begins[number + 1])]
+        taken = [self._group[number] for number in self._whole]
+        self._whole, self.whole_chunks = [], 0
+        return Embedded(self._domain, taken, self._vectors[rows], computed)
 
 
 def weight(ready: Ready) -> int:

@@ -14,8 +14,8 @@ from ingest.comparison import Comparison
 from ingest.corpus import Corpus, Partly, Unreadable
 from ingest.embedding import Ready, embedded_text, to_embed
 from ingest.progress import Meter, Progress
-from ingest.run import grouped
 from ingest.target import Target
+from ingest.writing import grouped
 
 SAMPLE = 32
 """Chunks that `plan` embeds to learn how fast this machine is now."""

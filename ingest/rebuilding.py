@@ -6,15 +6,16 @@ For a changed embedder or chunker. No source is needed, and the old generation i
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-from ingest import chunkers, run
+from ingest import chunkers
 from ingest.chunkers import chunks_of
 from ingest.embedding import Ready, weight
 from ingest.progress import Meter, Progress, Size
 from ingest.recipes import chunker_of, renewed
 from ingest.run import Summary
 from ingest.target import Target
+from ingest.writing import write
 from rag.documents import DocumentStore
 
 
@@ -37,29 +38,24 @@ def rebuild(target: Target, *, progress: Callable[[Progress], None] | None = Non
         there = {item.id for item in target.summaries()}
         stored = old.summaries()
         meter = Meter({item.id: Size(item.characters) for item in stored}, progress)
-        meter.embedding()
-        group: list[Ready] = []
 
-        def write() -> None:
-            summary.chunks += target.write(group, meter.embedded)
-            group.clear()
+        def anew() -> Iterator[Ready]:
+            for item in stored:
+                document = old.whole(item.id)
+                if item.id in there or document is None:
+                    summary.unchanged += 1
+                    meter.read(item.id)
+                    continue
+                chunks = chunks_of(document, chunker_of(item.recipe, item.source))
+                ready = Ready(document, renewed(item.recipe, item.source), chunks)
+                meter.read(item.id, weight(ready))
+                summary.changed += 1
+                yield ready
 
-        for item in stored:
-            document = old.whole(item.id)
-            if item.id in there or document is None:
-                summary.unchanged += 1
-                meter.read(item.id)
-                continue
-            chunks = chunks_of(document, chunker_of(item.recipe, item.source))
-            ready = Ready(document, renewed(item.recipe, item.source), chunks)
-            meter.read(item.id, weight(ready))
-            group.append(ready)
-            summary.changed += 1
-            if sum(len(ready.chunks) for ready in group) >= run.GROUP_CHUNKS:
-                write()
-        write()
+        written = write(anew(), target, meter)
     finally:
         old.close()
+    summary.chunks, summary.reused = written.computed, written.reused
     meter.finish()
     target.promote()
     summary.generation = target.manifest.generation

@@ -1,39 +1,22 @@
 """Brings a corpus into a domain: read, split, embed, write. A library call; the command line and the API stand on it.
 
-Reading and splitting run ahead in one thread, writing behind in another, so that the embedder, which is
-nearly all of the work, never waits. Documents are written in groups to a side generation, which takes the live one's
-place in one step when the whole corpus is in; where nothing changed, nothing is written. Knows no file format and no
-vector store.
+Documents are written to a side generation, which takes the live one's place in one step when the whole corpus is in;
+where nothing changed, nothing is written. Knows no file format and no vector store.
 """
 
 from __future__ import annotations
 
-import queue
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from ingest.comparison import Comparison
 from ingest.corpus import Corpus, Partly, Unreadable
-from ingest.embedding import Embedded, Ready, weight
+from ingest.embedding import Ready, weight
 from ingest.progress import Meter, Progress
 from ingest.target import Target
+from ingest.writing import write
 from rag.errors import Cancelled, StorageFull
-
-GROUP_CHUNKS = 2048
-"""Chunks that are sorted by length, embedded and committed together. On NQ the embedder pads 7.5% of its tokens in
-groups of 512, 4.5% in 1,024, 2.8% in 2,048, 1.1% in one."""
-
-FIRST_CHUNKS = 256
-"""Chunks of the first group, each later one twice as large: the embedder soon has something to do."""
-
-TELL_SECONDS = 1.0
-"""Between two words of progress while only reading goes on."""
-
-T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -91,21 +74,8 @@ def _apply(corpus: Corpus, target: Target, *, prune: bool, progress: Callable[[P
             if ready is not None:
                 yield ready
 
-    def write(group: list[Ready], fresh: Embedded) -> None:
-        target.commit(group, fresh.chunks())
-
-    with ThreadPoolExecutor(1, thread_name_prefix="ingest-write") as writer:
-        written: Future[None] | None = None
-        for group in _ahead(grouped(changed()), meter.tell):
-            meter.embedding()
-            fresh = target.embed(group, meter.embedded)
-            if written is not None:
-                written.result()
-            written = writer.submit(write, group, fresh)
-            summary.chunks += fresh.computed
-            summary.reused += len(fresh.vectors) - fresh.computed
-        if written is not None:
-            written.result()
+    written = write(changed(), target, meter)
+    summary.chunks, summary.reused = written.computed, written.reused
     meter.finish()  # the last word that may stop it: afterwards it is live
     outcome = comparison.outcome(prune=prune)
     gone = outcome.gone if prune else []
@@ -117,63 +87,3 @@ def _apply(corpus: Corpus, target: Target, *, prune: bool, progress: Callable[[P
     summary.generation = target.generation.manifest.generation if target.generation else ""
     summary.seconds = time.monotonic() - begin
     return summary
-
-
-def grouped(documents: Iterable[Ready]) -> Iterator[list[Ready]]:
-    """Documents in the groups that are embedded and written together."""
-    group: list[Ready] = []
-    count, most = 0, min(FIRST_CHUNKS, GROUP_CHUNKS)
-    for ready in documents:
-        group.append(ready)
-        count += len(ready.chunks)
-        if count >= most:
-            yield group
-            group, count, most = [], 0, min(GROUP_CHUNKS, 2 * most)
-    if group:
-        yield group
-
-
-def _ahead(items: Iterable[T], waiting: Callable[[], None]) -> Iterator[T]:
-    """The same items, produced one ahead in a thread; an exception there is raised here.
-
-    waiting: called every `TELL_SECONDS` as long as the next one is not there.
-    """
-    ready: queue.Queue[tuple[T] | BaseException | None] = queue.Queue(1)
-    stopped = threading.Event()
-
-    def offer(item: tuple[T] | BaseException | None) -> None:
-        while not stopped.is_set():
-            try:
-                ready.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-            return
-
-    def produce() -> None:
-        try:
-            for item in items:
-                offer((item,))
-                if stopped.is_set():
-                    return
-            offer(None)
-        except BaseException as error:  # carried over to the consumer, which raises it
-            offer(error)
-            raise SystemExit from error
-
-    thread = threading.Thread(target=produce, name="ingest-read", daemon=True)
-    thread.start()
-    try:
-        while True:
-            try:
-                item = ready.get(timeout=TELL_SECONDS)
-            except queue.Empty:
-                waiting()
-                continue
-            if item is None:
-                return
-            if isinstance(item, BaseException):
-                raise item
-            yield item[0]
-    finally:
-        stopped.set()
-        thread.join()

@@ -1,13 +1,13 @@
 """A domain that is open for writing: changes go into a side generation, which becomes the live one at once or never.
 
-The live generation is only read. The first change copies it; documents are then embedded and written to the copy in
-groups: marked pending, chunks upserted, stale ones deleted, then committed. `promote` puts the copy in its place.
+The live generation is only read. The first change copies it; documents are then embedded and written to the copy, some
+at a time: marked pending, chunks upserted, stale ones deleted, then committed. `promote` puts the copy in its place.
 What a crash leaves is taken up by the next run for the same purpose, or removed by any other. Knows no corpus.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from ingest import chunkers
@@ -226,14 +226,10 @@ class Target:
 
     # --- writing ---
 
-    def write(self, group: list[Ready], tell: Callable[[int, int, int], None] | None = None) -> int:
-        """Embed a group and write it; the number of chunks."""
-        return self.commit(group, self.embed(group, tell).chunks())
-
-    def embed(self, group: list[Ready], tell: Callable[[int, int, int], None] | None = None) -> Embedded:
-        """A group's vectors; `tell` as in ingest.embedding."""
+    def embed(self, group: list[Ready], tell: Callable[[int, int, int], None] | None = None) -> Iterator[Embedded]:
+        """A group's documents with their vectors, to be written; `tell` as in ingest.embedding."""
         self.change()
-        done = embed(
+        yield from embed(
             group,
             self.manifest.domain,
             self.embedder,
@@ -244,9 +240,12 @@ class Target:
             tell=tell,
         )
         self._touched.update(ready.document.id for ready in group)
-        return done
 
-    def commit(self, group: list[Ready], indexed: list[list[IndexedChunk]]) -> int:
+    def write(self, done: Embedded) -> int:
+        """Write embedded documents; the number of chunks."""
+        return self.commit(done.documents, done.chunks())
+
+    def commit(self, group: Sequence[Ready], indexed: list[list[IndexedChunk]]) -> int:
         """Write embedded documents: pending, upserted, stale chunks deleted, committed."""
         self.change()
         changes: list[tuple[str, list[str]]] = []
@@ -296,7 +295,8 @@ class Target:
                 self.store.delete([name])
             else:
                 chunker = chunker_of(recipes[name], document.source)
-                self.write([Ready(document, recipes[name], chunks_of(document, chunker))])
+                for done in self.embed([Ready(document, recipes[name], chunks_of(document, chunker))]):
+                    self.write(done)
         return len(pending)
 
     # --- parts ---

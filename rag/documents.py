@@ -21,7 +21,7 @@ from pydantic import NonNegativeInt
 
 from rag.catalog import storage_error
 from rag.errors import CorpusError, StorageFull
-from rag.likeness import alike, sketch, words_of, words_sha256
+from rag.likeness import alike, lowered, sketch, words_of, words_sha256
 from rag.page_boxes import PlacedText
 from rag.types import Document, MetadataValue, Value
 
@@ -265,9 +265,10 @@ class DocumentStore:
                     db.execute(
                         "INSERT OR REPLACE INTO layouts VALUES (?, ?, ?)", (document.id, document.text_sha256, places)
                     )
-                if words := words_sha256(document.text):
-                    db.execute("INSERT OR REPLACE INTO likeness VALUES (?, ?)", (document.id, words))
-                _link(db, document)
+                words = lowered(document.text)
+                if said := words_sha256(words):
+                    db.execute("INSERT OR REPLACE INTO likeness VALUES (?, ?)", (document.id, said))
+                _link(db, document, sketch(words))
                 db.execute("DELETE FROM chunks WHERE document_id = ?", (document.id,))
                 db.executemany(
                     "INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?)",
@@ -312,12 +313,11 @@ class DocumentStore:
                 raise _failure(error, self._path) from error
 
 
-def _link(db: sqlite3.Connection, document: Document) -> None:
-    """Link a document with the stored ones that it is alike, whatever it was linked with before."""
+def _link(db: sqlite3.Connection, document: Document, bands: Sequence[int]) -> None:
+    """Link a document of this sketch with the stored ones that it is alike, whatever it was linked with before."""
     for table, column in (("sketches", "document_id"), ("alike", "document_id"), ("alike", "other_id")):
         # both names come from the line above, never from a caller
         db.execute(f"DELETE FROM {table} WHERE {column} = ?", (document.id,))  # noqa: S608
-    bands = sketch(document.text)
     shared: Counter[str] = Counter()
     for band in bands:
         few = "SELECT document_id FROM sketches WHERE band = ? ORDER BY document_id LIMIT ?"

@@ -13,11 +13,12 @@ from ingest.comparison import Comparison
 from ingest.corpus import open_corpus
 from ingest.generations import previous, stored, tidy
 from ingest.plan import plan
-from ingest.progress import Progress
+from ingest.progress import Meter, Progress
 from ingest.rebuilding import rebuild
 from ingest.removal import matching, remove
 from ingest.run import apply
 from ingest.target import Target, verify
+from ingest.writing import write as write_documents
 from rag.catalog import Catalog, Generation
 from rag.errors import Cancelled, CorpusError, IncompatibleIndex, IndexUnavailable, StorageFull
 from rag.folder_copy import copy_shard
@@ -217,7 +218,8 @@ def test_what_an_interrupted_run_wrote_and_the_source_lost_since_never_becomes_l
     with opened(data) as target:
         target.begin(f"{open_corpus(source).identity()}/False")
         comparison = Comparison([], {})
-        target.write([ready for found in open_corpus(source).documents() if (ready := comparison.take(found))])
+        found = [ready for found in open_corpus(source).documents() if (ready := comparison.take(found))]
+        write_documents(found, target, Meter({}, None))
     (source / "pump-1.md").unlink()
     embedder = HashedWords(dimensions=DIMENSIONS)
     ingest(data, source, embedder=embedder)

@@ -152,7 +152,7 @@ def test_a_round_that_fails_is_told_and_tried_again(watch: Watch) -> None:
 def test_a_stop_in_the_middle_of_a_run_keeps_what_is_embedded_for_the_next_one(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ingest.run.GROUP_CHUNKS", 10)
+    monkeypatch.setattr("ingest.writing.GROUP_CHUNKS", 10)
     for number in range(60):
         (source / f"n{number:02}.md").write_text(f"# N{number}\n\nNumber {number}.", "utf-8")
     data = tmp_path / "data"

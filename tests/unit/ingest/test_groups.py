@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ingest.embedding import Ready
-from ingest.run import FIRST_CHUNKS, GROUP_CHUNKS, grouped
+from ingest.writing import FIRST_CHUNKS, GROUP_CHUNKS, grouped
 from rag.types import Chunk, Document
 
 
@@ -18,8 +18,8 @@ def documents(count: int, chunks: int) -> Iterator[Ready]:
 
 def test_the_embedder_soon_has_something_to_do_and_later_much_of_like_length() -> None:
     sizes = [sum(len(ready.chunks) for ready in group) for group in grouped(documents(7000, 1))]
-    assert sizes[:3] == [FIRST_CHUNKS, 2 * FIRST_CHUNKS, 4 * FIRST_CHUNKS]
-    assert sizes[3:] == [GROUP_CHUNKS, GROUP_CHUNKS, 7000 - sum(sizes[:5])]
+    assert sizes[:5] == [FIRST_CHUNKS << turn for turn in range(5)]
+    assert sizes[5:] == [GROUP_CHUNKS, GROUP_CHUNKS, 7000 - sum(sizes[:7])]
 
 
 def test_a_group_waits_for_no_document_that_has_not_been_read() -> None:
@@ -30,5 +30,5 @@ def test_a_group_waits_for_no_document_that_has_not_been_read() -> None:
 
 def test_documents_stay_whole_and_in_order() -> None:
     groups = list(grouped(documents(40, 100)))
-    assert [len(group) for group in groups] == [3, 6, 11, 20]
+    assert [len(group) for group in groups] == [1, 2, 3, 6, 11, 17]
     assert [ready.document.id for group in groups for ready in group] == [str(number) for number in range(40)]
