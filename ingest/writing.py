@@ -1,8 +1,8 @@
 """Documents into an open domain: split ahead in one thread, embedded, written behind in another.
 
 The embedder is nearly all of the work, so it never waits: documents are read while others are embedded, and each is
-written as soon as its vectors are there, while the next ones are embedded. Only so little is left to do when the last
-vector is made. Knows no corpus and no file format.
+written as soon as its vectors are there, while the next ones are embedded: little is left to do when the last vector
+is made. Knows no corpus and no file format.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def write(documents: Iterable[Ready], target: Target, meter: Meter) -> Written:
 
 
 def grouped(documents: Iterable[Ready]) -> Iterator[list[Ready]]:
-    """Documents in the groups that are embedded and written together."""
+    """Documents in the groups that are sorted and embedded together."""
     group: list[Ready] = []
     count, most = 0, min(FIRST_CHUNKS, GROUP_CHUNKS)
     for ready in documents:

@@ -1,4 +1,4 @@
-"""The groups that documents are embedded and written in: the first small, each later one twice as large, to a bound."""
+"""The groups that documents are embedded in: the first small, each later one twice as large, to a bound."""
 
 from __future__ import annotations
 
