@@ -15,6 +15,7 @@ import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -70,33 +71,28 @@ def words_sha256(found: Sequence[str]) -> str:
 
 
 def sketch(found: Sequence[str]) -> list[int]:
-    """Numbers of 64 bits, one of which a text's lowered words share with those of nearly every text that is alike."""
-    if len(found) < 2:
-        return []
+    """Numbers of 64 bits of a text's lowered words; one at least it shares with nearly every text that it is alike."""
     encoded = " ".join(found).encode("utf-8", "surrogatepass").split(b" ")  # no word has a blank within
-    each = np.fromiter(map(zlib.crc32, encoded), np.uint64, len(encoded))
-    pairs = each[:-1] * _BEFORE + each[1:]
-    least = ((pairs[:, np.newaxis] * _FACTORS + _ADDENDS) >> np.uint64(32)).min(axis=0).astype("<u4")
+    pairs = {one + b" " + other for one, other in pairwise(encoded)}
+    if not pairs:
+        return []
+    hashes = np.fromiter((zlib.crc32(pair) for pair in pairs), np.uint64, len(pairs))
+    least = ((hashes[:, np.newaxis] * _FACTORS + _ADDENDS) >> np.uint64(32)).min(axis=0).tolist()
     odd = [word for word in found if word in _TURNS or not word.isalpha()]  # few: the others carry no number
     facts = sorted(Counter(word for word in odd if word in _TURNS or _numeric(word)).items())
-    said = repr(facts).encode("utf-8", "surrogatepass")
-    return [_number(b"%d/%b%b" % (band, said, least[ROWS * band : ROWS * (band + 1)])) for band in range(BANDS)]
+    bands = [repr((facts, least[first : first + ROWS])) for first in range(0, BANDS * ROWS, ROWS)]
+    return [_number(f"{place}/{band}") for place, band in enumerate(bands)]
 
 
 def _numeric(word: str) -> bool:
     return not word.isalpha() and any(letter.isdigit() for letter in word)  # most words are settled by the first
 
 
-def _number(data: bytes) -> int:
-    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big", signed=True)
+def _number(text: str) -> int:
+    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)
 
 
-def _odd(name: str) -> int:
-    return _number(name.encode()) % 2**64 | 1
-
-
-_BEFORE = np.uint64(_odd("before"))
-_FACTORS = np.array([_odd(f"factor {place}") for place in range(BANDS * ROWS)], np.uint64)
-_ADDENDS = np.array([_odd(f"addend {place}") for place in range(BANDS * ROWS)], np.uint64)
-"""Hash functions of a pair of words, of which each has a number: multiply and add modulo 2**64; of the result the upper
-half."""
+_FACTORS = np.array([_number(f"factor {place}") % 2**64 | 1 for place in range(BANDS * ROWS)], np.uint64)
+_ADDENDS = np.array([_number(f"addend {place}") % 2**64 for place in range(BANDS * ROWS)], np.uint64)
+"""Hash functions: multiply and add modulo 2**64; of the result the upper half."""
