@@ -160,7 +160,9 @@ class RememberedModel:
         return [known, self.adapter(prompt.domain)]
 
     def _known(self, what: str, asked: Any, ask: Callable[[], Any]) -> Any:
-        key = _key(self.card.weights, self.card.weights_format, what, json.dumps(asked, ensure_ascii=False))
+        card = self.card
+        used = card.own_words_format if what == "generate" and card.own_words_format else card.weights_format
+        key = _key(card.weights, used, what, json.dumps(asked, ensure_ascii=False))
         value = self._memory.get(key)
         if value is not None:
             return json.loads(value)

@@ -238,16 +238,23 @@ def open_model(settings: Settings) -> LanguageModel:
     from rag.adapters.llama_model import LlamaModel
     from rag.adapters.lora_files import fingerprint
     from rag.engine.merging import merged
-    from rag.engine.weights import choose
+    from rag.engine.weights import choose, steady
 
     folder = settings.data.directory / "models" / "weights"
     file = model_file(settings)
     threads = settings.model.threads or len(os.sched_getaffinity(0))
     adapters = _adapters(settings, file)
     wanted, adapted = settings.model.weights_format, bool(adapters.files)
+    plain = "" in (adapters.default, *adapters.domains.values())
     weights = choose(file.path, file.sha256, folder, wanted=wanted, threads=threads, adapted=adapted, tell=_tell)
-    inside = merged(weights, file.path, folder, adapters.files, tell=_tell)
-    parts = ("llama/3", file.sha256, weights.format, file.template, version("llama-cpp-python"), *fingerprint(adapters))
+    written = weights
+    if settings.model.own_words_format != "same" and wanted != "as-shipped":
+        written = steady(weights, file.path, folder, shipped_format=file.weights_format, plain=plain)
+    inside, own_words = merged((weights, written), file.path, folder, adapters.files, tell=_tell)
+    if plain:
+        own_words[""] = Path(written.path)
+    formats = dict.fromkeys((weights.format, written.format))
+    parts = ("llama/3", file.sha256, *formats, file.template, version("llama-cpp-python"), *fingerprint(adapters))
     return LlamaModel(
         Path(weights.path),
         name=file.name,
@@ -261,10 +268,12 @@ def open_model(settings: Settings) -> LanguageModel:
         fingerprint=hashlib.sha256("\x1f".join(parts).encode()).hexdigest(),
         licence=file.licence,
         weights_format=weights.format,
+        own_words_format=written.format,
         weights=file.sha256,
         adapters={sha256: lora for sha256, lora in adapters.files.items() if sha256 not in inside},
         merged=inside,
-        plain="" in (adapters.default, *adapters.domains.values()),
+        own_words=own_words if written is not weights else {},
+        plain=plain,
         adapter_of=adapters.of,
     )
 
@@ -378,7 +387,7 @@ def prepare(settings: Settings) -> None:
     card = model.card
     model.close()
     print(
-        f"model {card.name}: weights {card.weights_format}, {card.context_tokens} tokens of context, on {card.device} "
+        f"model {card.name}: weights {card.formats}, {card.context_tokens} tokens of context, on {card.device} "
         f"({time.monotonic() - begin:.1f} s)"
     )
 

@@ -100,6 +100,11 @@ class ModelSettings(Section):
     weights_format: Literal["auto", "as-shipped", "F16", "BF16", "Q8_0", "Q4_0"] = Field(
         "auto", description="auto: the fastest on this machine among the formats that lose nothing measurable"
     )
+    own_words_format: Literal["F16", "same"] = Field(
+        "F16",
+        description="what own words are written with beside faster weights that read, so that they are the same alone "
+        "and beside others (not with as-shipped, nor for a file above 1 GiB); same: the weights that read, less memory",
+    )
     context_tokens: int = Field(2048, ge=256, description="longest prompt and answer together")
     threads: int = Field(0, ge=0, description="0: one for each core")
     gpu_layers: int = Field(-1, ge=-1, description="layers put on a GPU where the build has one; -1: all")

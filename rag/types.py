@@ -370,11 +370,19 @@ class ModelCard(Value):
     context_tokens: PositiveInt
     device: str = Field(description="where it really runs: 'cpu', the name of the GPU, or a URL")
     weights_format: str = Field(description="for example 'Q8_0'; empty for a remote model")
+    own_words_format: str = Field(
+        default="", description="what own words are written with where that is another; empty where it is not"
+    )
     licence: str = ""
     scores: bool = Field(
         default=False, description="whether `score` and `extract` work: a remote model tells no likelihoods"
     )
     weights: str = Field(default="", description="hex sha256 of the file it comes from, whatever its format now")
+
+    @property
+    def formats(self) -> str:
+        """In words."""
+        return self.weights_format + (f", own words {self.own_words_format}" if self.own_words_format else "")
 
 
 class EngineStatistics(Value):

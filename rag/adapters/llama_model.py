@@ -74,6 +74,9 @@ class Tally:
             )
 
 
+OWN_WORDS = "own words "
+"""What the engine knows the weights for own words by, before an adapter's name."""
+
 MOST_PARALLEL = 16
 """Requests side by side at the most unless a setting says more: llama.cpp holds 256 sequences, a request up to 7."""
 
@@ -96,9 +99,11 @@ class LlamaModel:
         fingerprint: str,
         licence: str = "",
         weights_format: str = "as-shipped",
+        own_words_format: str = "",
         weights: str = "",
         adapters: Mapping[str, Path] | None = None,
         merged: Mapping[str, Path] | None = None,
+        own_words: Mapping[str, Path] | None = None,
         plain: bool = True,
         adapter_of: Callable[[str], str] = lambda _domain: "",
     ) -> None:
@@ -107,11 +112,14 @@ class LlamaModel:
         parallel: requests that are worked on together, 0: two a thread; memory_tokens: for all of them, 0: two contexts
 
         adapters: LoRA files by their hex sha256; merged: weights that hold one, by the same; adapter_of: a domain to
-        one of these, or '' for the plain model; plain: whether it answers any
+        one of these, or '' for the plain model; plain: whether it answers any; own_words: weights that are generated
+        with in place of those that score and extract, by the same
         """
         self._template = template
         self._name, self._licence = name, licence
         self._fingerprint, self._format = fingerprint, weights_format
+        self._own_words = {name: OWN_WORDS + name for name in own_words or {}}
+        self._own_words_format = own_words_format if self._own_words else ""
         self._weights = weights
         self._adapter_of = adapter_of
         threads = threads or len(os.sched_getaffinity(0))
@@ -123,7 +131,8 @@ class LlamaModel:
             "memory_tokens": memory_tokens,
             "gpu_layers": gpu_layers,
             "adapters": {name: str(file) for name, file in (adapters or {}).items()},
-            "merged": {name: str(file) for name, file in (merged or {}).items()},
+            "merged": {name: str(file) for name, file in (merged or {}).items()}
+            | {self._own_words[name]: str(file) for name, file in (own_words or {}).items()},
             "plain": plain,
         }
         self._engine = Supervisor(load, max_waiting=max_waiting)
@@ -139,6 +148,7 @@ class LlamaModel:
             context_tokens=ready["context_tokens"],
             device=ready["device"],
             weights_format=self._format,
+            own_words_format=self._own_words_format,
             licence=self._licence,
             scores=True,
             weights=self._weights,
@@ -169,8 +179,9 @@ class LlamaModel:
 
     def generate(self, prompt: Prompt, *, cancelled: Callable[[], bool] | None = None) -> Iterator[Piece]:
         """Stream the continuation; see rag.protocols.LanguageModel."""
-        request = {
-            **self._request(prompt),
+        request = self._request(prompt)
+        request |= {
+            "adapter": self._own_words.get(request["adapter"], request["adapter"]),
             "max_tokens": prompt.max_tokens,
             "temperature": prompt.temperature,
             "seed": prompt.seed,

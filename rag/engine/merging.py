@@ -9,7 +9,7 @@ FORMAT`. Knows no profile and no settings.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,31 +28,40 @@ KEPT = 3
 
 
 def merged(
-    choice: Choice,
+    choices: Sequence[Choice],
     source: Path,
     folder: Path,
     adapters: Mapping[str, Path],
     *,
     tell: Callable[[str], None] | None = None,
-) -> dict[str, Path]:
-    """The weights with each adapter in them, by its sha256, made where they are not there yet.
+) -> list[dict[str, Path]]:
+    """For each format, the weights with each adapter in them, by its sha256, made where they are not there yet.
 
     Empty where adapters stay beside: as shipped, and above `MAX_MERGED_BYTES`.
-    choice: the format of this machine; source: the file that was chosen for; adapters: files by their sha256;
-    `tell` is called before work that takes longer than a second.
+    choices: the formats in use on this machine; source: the file that they were chosen for; adapters: files by their
+    sha256; `tell` is called before work that takes longer than a second.
     Raises ModelUnavailable when it fails, StorageFull when it does not fit the disk.
     """
-    if choice.format == "as-shipped" or source.stat().st_size > MAX_MERGED_BYTES:
-        return {}
-    cache = folder / choice.source_sha256[:16]
-    paths = {sha256: cache / f"{choice.format}+{sha256[:16]}.gguf" for sha256 in adapters}
-    missing = [sha256 for sha256, path in paths.items() if not path.is_file()]
-    for sha256 in missing:
+    cache = folder / choices[0].source_sha256[:16]
+    large = source.stat().st_size > MAX_MERGED_BYTES
+    paths = [
+        {}
+        if large or choice.format == "as-shipped"
+        else {sha256: cache / f"{choice.format}+{sha256[:16]}.gguf" for sha256 in adapters}
+        for choice in choices
+    ]
+    missing = {
+        path: (adapters[sha256], choice.format)
+        for choice, found in zip(choices, paths, strict=True)
+        for sha256, path in found.items()
+        if not path.is_file()
+    }
+    for path, (adapter, name) in missing.items():
         if tell is not None:
-            tell(f"writing the adapter {adapters[sha256].name} into the weights; once, some seconds")
-        run_child("rag.engine.merging", str(source), str(adapters[sha256]), str(paths[sha256]), choice.format)
+            tell(f"writing the adapter {adapter.name} into the weights ({name}); once, some seconds")
+        run_child("rag.engine.merging", str(source), str(adapter), str(path), name)
     if missing:
-        others = set(cache.glob("*+*.gguf")) - set(paths.values())
+        others = set(cache.glob("*+*.gguf")).difference(*(found.values() for found in paths))
         try:
             for old in sorted(others, key=lambda file: file.stat().st_mtime)[:-KEPT]:
                 old.unlink(missing_ok=True)  # a process that has it loaded keeps it

@@ -5,7 +5,8 @@ distributions from those of the file as shipped is at most `MAX_DIVERGENCE` and 
 `MAX_PERPLEXITY_RISE`. Speed is the time of a typical retrieval answer (`PROMPT_TOKENS` in, `ANSWER_TOKENS` out), each
 token by the fastest call seen, in turns, so that a busy machine is unfair to none. The choice is kept beside the cached
 weights and made again when the file, the processor or llama.cpp changes. The measuring runs in a process of its own:
-`python -m rag.engine.weights SOURCE FOLDER THREADS`. Knows no profile and no settings.
+`python -m rag.engine.weights SOURCE FOLDER THREADS`. Own words are written with a format that rounds little (`steady`),
+whatever is fastest. Knows no profile and no settings.
 """
 
 from __future__ import annotations
@@ -37,6 +38,17 @@ if TYPE_CHECKING:
 
 FORMATS = {"F16": 1, "Q4_0": 2, "Q8_0": 7, "BF16": 32}
 """Formats that are tried, with llama.cpp's number for each (enum llama_ftype)."""
+
+STEADY = "F16"
+"""The format of own words. A request alone and beside others differs in the last bit of a float; BF16 and Q8_0, which
+keep seven bits of an activation, make of that another word in 13 and more texts of 500, F16 with ten in one to three
+(docs/experiments.md). What compares given texts (`score`, `extract`) is not moved by it: 500 of 500 the same."""
+
+EXACT = frozenset({STEADY, "F32"})
+"""Formats of a shipped file that round no more than that."""
+
+MAX_STEADY_BYTES = 1 << 30
+"""A file larger than this writes with the weights it reads with: four bits of it are four times as much in F16."""
 
 WHOLE = {"F32": 0}
 """The format in which weights are changed."""
@@ -137,6 +149,22 @@ def choose(
     if choice != known:
         write_atomically(record, choice.model_dump_json(indent=1) + "\n")
     return choice
+
+
+def steady(choice: Choice, source: Path, folder: Path, *, shipped_format: str, plain: bool) -> Choice:
+    """What own words are written with: `choice` itself where that rounds little or the file is large, else `STEADY`.
+
+    shipped_format: the source's own; plain: whether an answer is written without an adapter, which needs the file
+    itself and not only what `rag.engine.merging` makes of it. Raises ModelUnavailable when the conversion fails.
+    """
+    now = shipped_format if choice.format == "as-shipped" else choice.format
+    if now in EXACT or source.stat().st_size > MAX_STEADY_BYTES:
+        return choice
+    path = folder / choice.source_sha256[:16] / f"own-words.{STEADY}.gguf"  # not one of those that `choose` clears away
+    if plain and not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        run_child(MODULE, "convert", str(source), str(path), STEADY)
+    return choice.model_copy(update={"format": STEADY, "path": str(path), "trials": ()})
 
 
 def fastest(trials: Sequence[Trial], *, adapted: bool) -> Trial:

@@ -148,22 +148,24 @@ def test_merged_weights_are_made_once_and_the_latest_kept(base: Path, adapter: P
     folder = tmp_path / "weights"
     (folder / ("ab" * 8)).mkdir(parents=True)
     told: list[str] = []
-    first = merged(choice, base, folder, {"0" * 64: adapter}, tell=told.append)
-    assert merged(choice, base, folder, {"0" * 64: adapter}, tell=told.append) == first
+    first = merged([choice], base, folder, {"0" * 64: adapter}, tell=told.append)
+    assert merged([choice], base, folder, {"0" * 64: adapter}, tell=told.append) == first
     assert len(told) == 1
     for number in range(1, 6):
-        merged(choice, base, folder, {str(number) * 64: adapter})
+        merged([choice], base, folder, {str(number) * 64: adapter})
     kept = sorted(file.name for file in (folder / ("ab" * 8)).glob("*.gguf"))
     assert kept == [f"F16+{str(number) * 16}.gguf" for number in range(2, 6)], "three beside the one in use"
-    many = merged(choice, base, folder, {str(number) * 64: adapter for number in range(8)})
-    assert len(many) == 8, "of those in use none goes, however many there are"
-    assert all(path.is_file() for path in many.values())
+    others = {str(number) * 64: adapter for number in range(8)}
+    written = choice.model_copy(update={"format": "Q8_0"})
+    many = [path for found in merged([written, choice], base, folder, others) for path in found.values()]
+    assert len(many) == 16, "of those in use none goes, however many there are"
+    assert all(path.is_file() for path in many)
     shipped = choice.model_copy(update={"format": "as-shipped"})
-    assert merged(shipped, base, folder, {"0" * 64: adapter}) == {}
+    assert merged([shipped], base, folder, {"0" * 64: adapter}) == [{}]
     damaged = tmp_path / "damaged.gguf"
     damaged.write_bytes(adapter.read_bytes()[:200])
     with pytest.raises(ModelUnavailable, match="could not be converted"):
-        merged(choice, base, folder, {"9" * 64: damaged})
+        merged([choice], base, folder, {"9" * 64: damaged})
 
 
 def test_a_run_that_was_cut_off_ends_as_one_that_was_not(base: Path, trained: Trained, tmp_path: Path) -> None:

@@ -92,3 +92,30 @@ def test_a_child_that_a_signal_ended_is_told_apart_from_a_full_disk(monkeypatch:
     monkeypatch.setattr(subprocess, "run", killed)
     with pytest.raises(ModelUnavailable, match=r"llama.cpp broke off \(SIGSEGV\).* builds it anew"):
         weights.run_child("rag.engine.weights", "measure")
+
+
+@pytest.mark.parametrize(
+    ("chosen", "shipped", "bytes_", "written"),
+    [
+        ("Q8_0", "Q4_1", 4, "F16"),
+        ("BF16", "Q4_1", 4, "F16"),
+        ("as-shipped", "Q4_1", 4, "F16"),
+        ("F16", "Q4_1", 4, "F16"),
+        ("as-shipped", "F32", 4, "as-shipped"),
+        ("Q8_0", "Q4_1", 5, "Q8_0"),
+    ],
+)
+def test_own_words_are_written_with_a_format_that_rounds_little_where_the_file_is_no_large_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chosen: str, shipped: str, bytes_: int, written: str
+) -> None:
+    made: list[str] = []
+    monkeypatch.setattr(weights, "run_child", lambda _module, *arguments: made.append(arguments[2]))
+    monkeypatch.setattr(weights, "MAX_STEADY_BYTES", 4)
+    source = tmp_path / "model.gguf"
+    source.write_bytes(b"x" * bytes_)
+    choice = weights.Choice(machine="m", source_sha256="a" * 64, format=chosen, path="chosen.gguf", trials=())
+    for plain in (False, True):
+        found = weights.steady(choice, source, tmp_path, shipped_format=shipped, plain=plain)
+        assert found.format == written
+        assert (found is choice) == (written == chosen)
+        assert made == ([found.path] if plain and found is not choice else [])
