@@ -79,7 +79,7 @@ class Outcome:
     """What became of a question, before its citations are compared with the stored text."""
 
     verdict: grounding.Verdict
-    basis: Literal["model", "span", "quote", "option"]
+    basis: Literal["model", "span", "quote", "option", "computed"]
     draft: str = ""
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -280,6 +280,11 @@ def _row(brief: Brief, at: reading.Sentence, marked: int) -> grounding.Verdict:
     said, cell = tables.told(brief.question, text, row, base + marked)
     chosen = (cell.start - base, cell.end - base) if cell else None
     return grounding.row(said, at.passage, (at.start, at.end), chosen)
+
+
+def unread(question: str, domain: str, found: Sequence[Passage], text_of: Callable[[str], str]) -> Brief:
+    """What is left of a question that no model reads for."""
+    return Brief(question, domain, found, (), True, (), answer_messages(question, ()), text_of)
 
 
 def silent(brief: Brief) -> str:

@@ -1,8 +1,9 @@
 """Rows of tables in a text: label, cells with exact offsets, and the heading of each column. Pure.
 
 A row is one line whose cells are parted by bars, tabs or two spaces and more (what text extraction leaves of a table),
-a label first and at least two numbers after it. The columns' headings stand in the nearest line above that has as many
-cells. A currency sign in a cell of its own belongs to the number after it, a lone per cent sign to the one before.
+or by one before a currency sign, a label first and at least two numbers after it. The columns' headings stand in the
+nearest line above that has as many cells. A currency sign in a cell of its own belongs to the number after it, a lone
+per cent sign to the one before.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from dataclasses import dataclass
 
 from rag.lexical import words
 
-NUMBER = re.compile(r"[($€£¥+−-]*\s?\d[\d,]*(?:\.\d+)?\s?%?\)?%?|[—–-]")
+NUMBER = re.compile(r"[($€£¥+−-]*\s?\(?\d[\d,]*(?:\.\d+)?\s?%?\)?%?|[—–-]")
 """A number as tables write it: grouped, negative in brackets, a per cent sign; a dash is nothing."""
-_GAP = re.compile(r" *(?:\||\t|   *) *")
+_GAP = re.compile(r" *(?:\||\t|   *) *|(?<=[\d)%—–]) (?=[$€£¥](?:\s|\d))")
 _RULE = re.compile(r"\s*\|(?:\s*:?-+:?\s*\|)+\s*")
 _YEAR = re.compile(r"(?:FY ?)?(?:19|20)\d\d")
 _CHANGE = re.compile(
@@ -24,9 +25,12 @@ _CHANGE = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _SCALE = re.compile(r"\b(?:in )?(thousands|millions|billions)\b", re.IGNORECASE)
+SCALES = {"thousands": 1e3, "millions": 1e6, "billions": 1e9}
 _CURRENCY = frozenset("$€£¥")
 HEADER_LINES = 60
 """How far above a row its columns' headings are looked for: a long page."""
+PAGE = 16_000
+"""Characters of such a page at the most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,7 @@ def row_at(text: str, start: int, end: int) -> Row | None:
         return None
     if all(_YEAR.fullmatch(cell.text) for cell in numbers):
         return None  # the columns' headings look like a row
-    return Row(label.start, numbers[-1].end, label.text.strip(" :."), tuple(numbers))
+    return Row(label.start, numbers[-1].end, label.text.strip(" :.$€£¥"), tuple(numbers))
 
 
 def unbarred(line: str) -> str:
@@ -172,11 +176,21 @@ def _asked(question: str) -> set[str]:
     return set(words(question)) | short | set(re.findall(r"(?:19|20)\d\d", question))
 
 
+def scale(text: str, row: Row) -> float | None:
+    """What a row's numbers are counted in where the lines above say so: 1e3, 1e6, 1e9."""
+    return SCALES.get(_scale_word(text, row))
+
+
 def _scale(text: str, row: Row) -> str:
     """' (millions)' where the lines above say so."""
-    above = text[: row.start].splitlines()[-HEADER_LINES:]
+    found = _scale_word(text, row)
+    return f" ({found})" if found else ""
+
+
+def _scale_word(text: str, row: Row) -> str:
+    above = text[max(0, row.start - PAGE) : row.start].splitlines()[-HEADER_LINES:]
     found = next((match[1] for line in reversed(above) if len(line) < 200 and (match := _SCALE.search(line))), "")
-    return f" ({found.lower()})" if found else ""
+    return found.lower()
 
 
 def _cells(text: str, start: int, end: int) -> list[Cell]:

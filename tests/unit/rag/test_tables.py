@@ -14,6 +14,8 @@ Net sales   $   135.5   $   177.9
 Taxes   (950)   (769)
   Margin   24.3   %   25.1   %
 Goodwill   —   12
+Net income   $   21,748 $   22,618
+Loans of $33 to staff   1,973 $129
 Some text with 3 numbers 4 and 5 is no row, nor is  this one  of two gaps.
 """
 ORDERS = "| region | orders | returned |\n|---|---|---|\n| north | 1,204 | 31 |\n| south | 988 | 44 |\n"
@@ -21,12 +23,14 @@ ORDERS = "| region | orders | returned |\n|---|---|---|\n| north | 1,204 | 31 |\
 
 def test_rows_have_labels_and_cells_at_their_offsets() -> None:
     found = {row.label: row for row in rows(FILING)}
-    assert list(found) == ["Net sales", "Taxes", "Margin", "Goodwill"]
+    assert list(found) == ["Net sales", "Taxes", "Margin", "Goodwill", "Net income", "Loans of $33 to staff"]
     for row in found.values():
         for cell in row.cells:
             assert FILING[cell.start : cell.end].replace(" ", "") == cell.text
         assert row_at(FILING, row.start, row.end) == row
     assert [cell.text for cell in found["Net sales"].cells] == ["135.5", "177.9"]
+    assert [cell.text for cell in found["Net income"].cells] == ["21,748", "22,618"]
+    assert [cell.text for cell in found["Loans of $33 to staff"].cells] == ["1,973", "$129"]
     assert [cell.text for cell in found["Margin"].cells] == ["24.3%", "25.1%"]
     assert [row.label for row in rows(ORDERS)] == ["north", "south"]
 

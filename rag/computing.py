@@ -1,0 +1,123 @@
+"""From a formula and the statements that were found to an answer, every number of which is cited. Pure.
+
+The result is code's: "Working capital ratio: 1.03 = 8,097 / 7,875". Each number is a cell of a statement, cited with
+its row and marked in it. A number that is not found, or that stands in documents of which nobody said that they belong
+together, leaves no answer: then the question is read like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from rag import formulas, grounding, statements
+from rag.formulas import Formula, Term
+from rag.statements import Figure
+from rag.types import Citation, Passage
+
+_SCALES = {"thousand": 1e3, "million": 1e6, "billion": 1e9}
+_WORDS = {scale: f" ({name}s)" for name, scale in _SCALES.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """A result, and the passages that its numbers were found by."""
+
+    verdict: grounding.Verdict
+    passages: tuple[Passage, ...]
+
+
+def compute(
+    formula: Formula, passages: Sequence[Passage], text_of: Callable[[str], str], *, together: bool
+) -> Computed | None:
+    """The formula's result with its citations, or None where a number of it is not found.
+
+    passages: of the statements; text_of: a document's whole text; together: whether all documents that they are of
+    were asked for, by the question's names or by the caller's list; else all numbers must stand in one
+    """
+    items = list(dict.fromkeys(term.item for term in formula.terms))
+    found = list(statements.figures(items, passages, text_of))
+    known = _chosen(formula.terms, found) if together else None
+    if not together:
+        for document in dict.fromkeys(figure.passage.document_id for _, figure in found):
+            own = [(item, figure) for item, figure in found if figure.passage.document_id == document]
+            known = known or _chosen(formula.terms, own)
+    if not known:
+        return None
+    scale = next((figure.scale for figure in known.values() if figure.scale), None)
+    try:
+        result = formulas.value(formula.expression, {t: f.value * (f.scale or scale or 1.0) for t, f in known.items()})
+    except ZeroDivisionError:
+        return None
+    used = {(p.document_id, p.start): p for p in (figure.passage for figure in known.values())}
+    return Computed(_verdict(formula, known, result, scale, text_of), tuple(used.values()))
+
+
+def _chosen(terms: Sequence[Term], found: Iterable[tuple[statements.Item, Figure]]) -> dict[Term, Figure] | None:
+    """A figure for each term, those of one item from one row where one has them all; None where a term has none."""
+    rows: dict[tuple[statements.Item, str, int], dict[Term, Figure]] = {}
+    for item, figure in found:
+        for term in terms:
+            if term.item == item and statements.of_year(figure.heading, term.year):
+                row = rows.setdefault((item, figure.passage.document_id, figure.row.start), {})
+                row.setdefault(term, figure)
+    known: dict[Term, Figure] = {}
+    for row in sorted(rows.values(), key=len, reverse=True):  # stable: of as many years the surest row first
+        for term, figure in row.items():
+            known.setdefault(term, figure)
+    return known if len(known) == len(terms) else None
+
+
+def _verdict(
+    formula: Formula,
+    known: Mapping[Term, Figure],
+    result: float,
+    scale: float | None,
+    text_of: Callable[[str], str],
+) -> grounding.Verdict:
+    citations: list[Citation] = []
+    for term in formula.terms:
+        figure = known[term]
+        row, base = figure.row, figure.row.start
+        line = text_of(figure.passage.document_id)[row.start : row.end]
+        place = figure.passage.model_copy(update={"text": line, "start": row.start, "end": row.end})
+        said = f"{row.label}, {figure.heading}: {figure.cell.text}"
+        cell = (figure.cell.start - base, figure.cell.end - base)
+        citations += grounding.row(said, place, (0, len(line)), cell).citations
+    if isinstance(formula.expression, Term):
+        figure = known[formula.expression]
+        text = f"{figure.row.label}, {figure.heading}: {_amount(formula, figure, result, scale)}"
+    else:
+        written = {term: _written(figure) for term, figure in known.items()}
+        text = f"{formula.name}: {_result(formula, result, scale)} = {formulas.told(formula.expression, written)}"
+    return grounding.Verdict(text, tuple(c for c, _ in groupby(citations)), "")
+
+
+def _written(figure: Figure) -> str:
+    """A number as it stands, without its currency; a bracket is a minus where the sign counts."""
+    digits = figure.cell.text.strip("$€£¥()−-– ")
+    return f"-{digits}" if figure.value < 0 else digits
+
+
+def _amount(formula: Formula, figure: Figure, result: float, scale: float | None) -> str:
+    """One figure, in the unit that is asked for, and as it stands where that is another."""
+    unit = _WORDS.get(scale or 0.0, "")
+    if not formula.unit or scale in (None, _SCALES[formula.unit]):
+        return _written(figure) + unit
+    asked = _rounded(result / _SCALES[formula.unit], formula.decimals)
+    return f"{asked}{_WORDS[_SCALES[formula.unit]]}, there {_written(figure)}{unit}"
+
+
+def _result(formula: Formula, result: float, scale: float | None) -> str:
+    if formula.percent:
+        return f"{result * 100:.{1 if formula.decimals is None else formula.decimals}f}%"
+    if not formula.amount:
+        return f"{result:.{2 if formula.decimals is None else formula.decimals}f}"
+    unit = _SCALES[formula.unit] if formula.unit and scale else scale or 1.0
+    return _rounded(result / unit, formula.decimals) + _WORDS.get(unit, "")
+
+
+def _rounded(amount: float, decimals: int | None) -> str:
+    """Whole numbers for large amounts, two decimals for small ones, unless a question says otherwise."""
+    return f"{amount:,.{(0 if abs(amount) >= 100 else 2) if decimals is None else decimals}f}"

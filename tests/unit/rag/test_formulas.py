@@ -1,0 +1,128 @@
+"""What is asked to be computed: definitions, shares, averages and changes as expressions, and what none is."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from rag.formulas import Formula, Term, asked, told, value
+
+
+def shown(formula: Formula | None) -> str:
+    assert formula is not None
+    return told(formula.expression, {t: f"{t.item.name}@{t.year}" for t in formula.terms})
+
+
+@pytest.mark.parametrize(
+    ("question", "expression"),
+    [
+        (
+            "What is the FY2019 DPO of Example? DPO is defined as: 365 * (average accounts payable between FY2018 and "
+            "FY2019) / (FY2019 COGS + change in inventory between FY2018 and FY2019). Round to two decimal places.",
+            "365 * ((accounts payable@2018 + accounts payable@2019) / 2) / "
+            "(cost of goods sold@2019 + (inventories@2019 - inventories@2018))",
+        ),
+        (
+            "What is Example's FY2019 CCC? CCC is defined as: DIO - DPO. DIO is defined as: inventory / COGS. DPO is "
+            "defined as: accounts payable / COGS.",
+            "inventories@2019 / cost of goods sold@2019 - accounts payable@2019 / cost of goods sold@2019",
+        ),
+        (
+            "What is the working capital ratio in 2020? Define working capital ratio as total current assets divided "
+            "by total current liabilities.",
+            "total current assets@2020 / total current liabilities@2020",
+        ),
+        (
+            "FY2021 retention ratio? Retention ratio is calculated as 1 minus dividends paid / net income.",
+            "1 - dividends paid@2021 / net income@2021",
+        ),
+        (
+            "What is the FY2019 - FY2021 3 year average of capex as a % of revenue for Example?",
+            "(capital expenditure@2019 / revenue@2019 + capital expenditure@2020 / revenue@2020 + "
+            "capital expenditure@2021 / revenue@2021) / 3",
+        ),
+        ("What is Example's FY2021 gross profit % margin?", "gross profit@2021 / revenue@2021"),
+        (
+            "What is the FY2020 - FY2021 change in operating income % margin?",
+            "operating income@2021 / revenue@2021 - operating income@2020 / revenue@2020",
+        ),
+        ("Year-over-year change in net sales from 2018 to 2019?", "revenue@2019 / revenue@2018 - 1"),
+        ("What is the 2 year revenue CAGR from FY2019 to FY2021?", "(revenue@2021 / revenue@2019) ^ 0.5 - 1"),
+        ("What was the increase in total assets from 2018 to 2019?", "total assets@2019 - total assets@2018"),
+        ("How much (in USD billions) was paid in cash dividends for FY2021?", "dividends paid@2021"),
+        ("What is the year end FY21 amount of accounts payable?", "accounts payable@2021"),
+    ],
+)
+def test_what_is_asked_for_is_an_expression(question: str, expression: str) -> None:
+    assert shown(asked(question)) == expression
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "When did the Normans arrive in 1066?",
+        "What drove revenue growth in 2022?",
+        "What is the total revenue?",
+        "What was the amount of revenue in Q2 of FY2023?",
+        "How much revenue and how much net income were made in 2020?",
+        "What is the FY2019 ratio? The ratio is defined as: revenue / happiness.",
+        "What is the FY2019 ratio? The ratio is defined as: (revenue / net income.",
+        "What is the FY2019 ratio? The ratio is defined as: revenue / .",
+        "What is A in FY2019? A is defined as: B / revenue. B is defined as: A / revenue.",
+        "",
+    ],
+)
+def test_what_is_no_formula_over_known_items_is_none(question: str) -> None:
+    assert asked(question) is None
+
+
+def test_how_the_result_is_wanted() -> None:
+    percent = asked("What is the FY2021 COGS % margin? Round to one decimal place.")
+    assert percent is not None
+    assert (percent.percent, percent.amount, percent.decimals, percent.unit) == (True, False, 1, "")
+    amount = asked("What is FY2021 FCF in USD millions? FCF is defined as: cash from operations - capex.")
+    assert amount is not None
+    assert (amount.percent, amount.amount, amount.decimals, amount.unit) == (False, True, None, "million")
+    hundred = asked("What is the FY2021 share in percent? The share is defined as: 100 * COGS / revenue.")
+    assert hundred is not None
+    assert not hundred.percent
+
+
+def test_the_arithmetic() -> None:
+    formula = asked("FY2021 margin? Margin is defined as: (revenue - COGS) / revenue * 2 + 1.")
+    assert formula is not None
+    known = {term: {"revenue": 10.0, "cost of goods sold": 4.0}[term.item.name] for term in formula.terms}
+    assert value(formula.expression, known) == pytest.approx(2.2)
+    assert shown(formula) == "(revenue@2021 - cost of goods sold@2021) / revenue@2021 * 2 + 1"
+    with pytest.raises(ZeroDivisionError):
+        value(formula.expression, dict.fromkeys(formula.terms, 0.0))
+    growth = asked("2 year revenue CAGR from 2019 to 2021?")
+    assert growth is not None
+    first, last = sorted(growth.terms, key=lambda term: term.year)
+    assert value(growth.expression, {first: 100.0, last: 121.0}) == pytest.approx(0.1)
+    with pytest.raises(ZeroDivisionError):
+        value(growth.expression, {first: -100.0, last: 121.0})
+    with pytest.raises(KeyError):
+        value(Term(first.item, 1999), {})
+
+
+TWICE = " ".join(f"{chr(c)} is defined as: {chr(c + 1)} + {chr(c + 1)}." for c in range(ord("A"), ord("V")))
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        f"FY2019? {TWICE} V is defined as: revenue.",
+        "FY2019 revenue is defined as: " + "(" * 3000,
+        "FY2019 x is defined as: " + "revenue + " * 390 + "revenue",
+        "FY2019 " + "a is " * 800,
+        "FY2019 " + "as a % of " * 390,
+        "FY2019 x is defined as: " + "average " * 480,
+        "FY2019 " + "total net " * 390,
+    ],
+)
+def test_a_question_that_would_take_for_ever_is_no_formula(question: str) -> None:
+    begin = time.process_time()
+    assert asked(question[:4000]) is None
+    assert time.process_time() - begin < 5, "no race: without bounds these take minutes"
