@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 from rag import formulas, grounding, statements
 from rag.formulas import Formula, Term
@@ -66,7 +65,7 @@ def _chosen(terms: Sequence[Term], found: Iterable[tuple[statements.Item, Figure
     for row in sorted(rows.values(), key=len, reverse=True):  # stable: of as many years the surest row first
         for term, figure in row.items():
             known.setdefault(term, figure)
-    return known if len(known) == len(terms) else None
+    return {term: known[term] for term in terms} if len(known) == len(terms) else None
 
 
 def _verdict(
@@ -76,22 +75,21 @@ def _verdict(
     scale: float | None,
     text_of: Callable[[str], str],
 ) -> grounding.Verdict:
-    citations: list[Citation] = []
-    for term in formula.terms:
-        figure = known[term]
-        row, base = figure.row, figure.row.start
-        line = text_of(figure.passage.document_id)[row.start : row.end]
-        place = figure.passage.model_copy(update={"text": line, "start": row.start, "end": row.end})
-        said = f"{row.label}, {figure.heading}: {figure.cell.text}"
-        cell = (figure.cell.start - base, figure.cell.end - base)
-        citations += grounding.row(said, place, (0, len(line)), cell).citations
+    written = {term: _written(figure) for term, figure in known.items()}
     if isinstance(formula.expression, Term):
         figure = known[formula.expression]
         text = f"{figure.row.label}, {figure.heading}: {_amount(formula, figure, result, scale)}"
     else:
-        written = {term: _written(figure) for term, figure in known.items()}
         text = f"{formula.name}: {_result(formula, result, scale)} = {formulas.told(formula.expression, written)}"
-    return grounding.Verdict(text, tuple(c for c, _ in groupby(citations)), "")
+    citations: list[Citation] = []
+    for term, figure in known.items():
+        row, base = figure.row, figure.row.start
+        line = text_of(figure.passage.document_id)[row.start : row.end]
+        place = figure.passage.model_copy(update={"text": line, "start": row.start, "end": row.end})
+        cell = (figure.cell.start - base, figure.cell.end - base)
+        claim = text if term == formula.expression else written[term]
+        citations += grounding.row(claim, place, (0, len(line)), cell).citations
+    return grounding.Verdict(text, tuple(dict.fromkeys(citations)), "")
 
 
 def _written(figure: Figure) -> str:

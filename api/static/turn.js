@@ -8,6 +8,7 @@ const BASIS = {
   span: "A sentence of the documents; the model chose the marked words in it.",
   quote: "The documents’ sentence that speaks most to the question.",
   option: "Of the given options, the one that the passages speak for.",
+  computed: "Computed from the numbers cited, not by the model.",
   none: "",
 };
 

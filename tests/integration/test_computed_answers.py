@@ -99,6 +99,7 @@ def test_a_defined_ratio_is_computed_and_each_number_cited_where_it_stands(pipel
         ("Birch Foods-2021-balance", "100"),
         ("Birch Foods-2021-balance", "120"),
     ]
+    assert [citation.claim for citation in answer.citations] == ["660", "100", "120"], "each a part of the answer"
     assert answer.trace.draft == answer.text
     assert {timing.stage for timing in answer.trace.timings} >= {"search", "compute", "check"}
 
@@ -107,6 +108,7 @@ def test_a_line_of_a_statement_is_the_named_company_s_and_year_s(pipeline: Pipel
     answer = asked(pipeline, "What were Cedar Lines' total net sales in FY2020, in USD billions?")
     assert answer.text == "Net sales, 2020: 1.30 (billions), there 1,300 (millions)"
     assert focused(pipeline, answer) == [("Cedar Lines-2020-income", "1,300")]
+    assert [citation.claim for citation in answer.citations] == [answer.text]
 
 
 def test_a_change_between_years_is_computed_from_one_row(pipeline: Pipeline) -> None:
