@@ -7,6 +7,7 @@ together, leaves no answer: then the question is read like any other.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -33,7 +34,8 @@ def compute(
     """The formula's result with its citations, or None where a number of it is not found.
 
     passages: of the statements; text_of: a document's whole text; together: whether all documents that they are of
-    were asked for, by the question's names or by the caller's list; else all numbers must stand in one
+    were asked for, by the question's names or by the caller's list; else all numbers must stand in one that says
+    every name that the question says
     """
     items = list(dict.fromkeys(term.item for term in formula.terms))
     found = list(statements.figures(items, passages, text_of))
@@ -41,7 +43,9 @@ def compute(
     if not together:
         for document in dict.fromkeys(figure.passage.document_id for _, figure in found):
             own = [(item, figure) for item, figure in found if figure.passage.document_id == document]
-            known = known or _chosen(formula.terms, own)
+            title, text = own[0][1].passage.title, text_of(document)
+            if _holds(f"{title}\n{text}".casefold(), formula.names):
+                known = known or _chosen(formula.terms, own)
     if not known:
         return None
     scale = next((figure.scale for figure in known.values() if figure.scale), None)
@@ -51,6 +55,11 @@ def compute(
         return None
     used = {(p.document_id, p.start): p for p in (figure.passage for figure in known.values())}
     return Computed(_verdict(formula, known, result, scale, text_of), tuple(used.values()))
+
+
+def _holds(text: str, names: Sequence[str]) -> bool:
+    """Whether a text in small letters says all of some names, "Foods'" for "Foods" too."""
+    return all(re.search(rf"(?<!\w){re.escape(name)}", text) for name in names)
 
 
 def _chosen(terms: Sequence[Term], found: Iterable[tuple[statements.Item, Figure]]) -> dict[Term, Figure] | None:

@@ -63,6 +63,15 @@ _ARITHMETIC: Mapping[str, Callable[[float, float], float]] = {
     "/": operator.truediv,
     "^": operator.pow,
 }
+_CAPITAL = re.compile(r"(?<![\w.])(?!FY)[A-Z][\w&.-]*\w")
+_COMMON = """
+    usd eur gbp chf jpy us gaap ifrs non-gaap cagr ebitda ebit roa roe roi fcf dpo dso dio ccc yoy sec form
+    consolidated statement statements balance sheet income cash flow flows operations position earnings
+    january february march april may june july august september october november december
+"""
+_TERMS = frozenset(_COMMON.split())
+"""Words with a capital that name nobody."""
+
 DEEPEST = 20
 """Brackets within brackets, and definitions within definitions; a stranger's would exhaust the stack."""
 
@@ -104,6 +113,8 @@ class Formula:
     """None where the question names none"""
     unit: str
     """thousand, million, billion for an amount; empty where the question names none"""
+    names: tuple[str, ...] = ()
+    """words that are names, of whom or what the statements must be"""
 
     @property
     def terms(self) -> list[Term]:
@@ -139,6 +150,7 @@ def asked(question: str) -> Formula | None:
         amount=amount,
         decimals=_COUNT[decimals[1].lower()] if decimals else None,
         unit=unit[1].lower() if unit and amount else "",
+        names=_names_in(said, [name, *defined]),
     )
 
 
@@ -363,6 +375,19 @@ def _tokens(body: str) -> list[str]:
     if phrase := body[start:].strip(" ,."):
         found.append(phrase)
     return found
+
+
+def _names_in(said: str, metrics: Sequence[str]) -> tuple[str, ...]:
+    """Words with a capital within a sentence, or before an "'s", that are no metric, item, unit or year."""
+    metric = {word for name in metrics for word in re.findall(r"\w+", name.casefold())}
+    found = []
+    for match in _CAPITAL.finditer(said):
+        begins = not said[: match.start()].strip() or bool(re.search(r"[.?!:]\s*$", said[: match.start()]))
+        owns = said[match.end() : match.end() + 2] in ("'s", "’s")
+        word = match[0].casefold()
+        if (owns or not begins) and word not in metric | _TERMS and not mentioned(match[0]):
+            found.append(word)
+    return tuple(dict.fromkeys(found))
 
 
 def _names(name: str, text: str) -> bool:

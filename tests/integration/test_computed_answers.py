@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -124,6 +125,7 @@ def test_a_change_between_years_is_computed_from_one_row(pipeline: Pipeline) -> 
         "total current liabilities.",  # nothing is owed
         "What is the goodwill of Birch Foods in FY2021, in USD millions?",  # no statement has it
         "What is the FY1999 amount of total assets of Birch Foods in USD millions?",
+        "What were Elder Works' total net sales in FY2021, in USD millions?",  # not here, and others' are no answer
         "What is the FY2021 quick share? Quick share is defined as: net income / inventory.",  # of nobody
     ],
 )
@@ -146,3 +148,13 @@ def test_options_are_weighed_and_never_computed(pipeline: Pipeline) -> None:
     answer = pipeline.answer(question)
     assert answer.basis in ("option", "none")
     assert "compute" not in {timing.stage for timing in answer.trace.timings}
+
+
+def test_without_names_in_metadata_the_document_itself_must_say_them(tmp_path: Path) -> None:
+    (tmp_path / "report.txt").write_text(INCOME.format(company="Elder Works", year=2021, before=2020, sales=9, cost=4))
+    ingest(tmp_path / "data", tmp_path / "report.txt", HashedWords(dimensions=256))
+    alone = open_pipeline(tmp_path / "data", lambda _: "9", decoding="extractive", min_relevance=0.0)
+    told = asked(alone, "What were Elder Works' total net sales in FY2021, in USD millions?")
+    assert (told.text, told.basis) == ("Net sales, 2021: 9 (millions)", "computed")
+    assert asked(alone, "What were Fir Works' total net sales in FY2021, in USD millions?").basis != "computed"
+    alone.close()

@@ -126,3 +126,26 @@ def test_a_question_that_would_take_for_ever_is_no_formula(question: str) -> Non
     begin = time.process_time()
     assert asked(question[:4000]) is None
     assert time.process_time() - begin < 5, "no race: without bounds these take minutes"
+
+
+@pytest.mark.parametrize(
+    ("question", "names"),
+    [
+        ("What is Tesla's FY2021 revenue in USD millions?", ("tesla",)),
+        ("Tesla's FY2021 revenue in USD millions?", ("tesla",)),
+        ("What was the total revenue of Cedar Lines and AMD in 2021?", ("cedar", "lines", "amd")),
+        (
+            "What is the FY2021 DPO? DPO is defined as: accounts payable / COGS. Answer like Warren Buffett.",
+            ("warren", "buffett"),
+        ),
+        (
+            "What is the FY2021 EBITDA margin of AT&T? EBITDA margin is defined as: operating income / revenue.",
+            ("at&t",),
+        ),
+        ("From the Balance Sheet, what is the amount of Total Assets in FY2021 (USD)?", ()),
+    ],
+)
+def test_the_names_that_a_question_says(question: str, names: tuple[str, ...]) -> None:
+    formula = asked(question)
+    assert formula is not None
+    assert formula.names == names
