@@ -21,6 +21,9 @@ Kind = Literal["income", "balance", "cash"]
 AROUND = 4_000
 """Characters before and after a passage that are read for the rest of its statement: a page."""
 
+FULL = 0.6
+"""Share of the known lines of the fullest statement that another one of its kind has at least."""
+
 LONGEST_LABEL = 200
 """A longer one is no label, and a stranger's line of a million characters would be compared for minutes."""
 
@@ -281,28 +284,30 @@ def query(kind: Kind) -> str:
 def figures(
     items: Sequence[Item], passages: Sequence[Passage], text_of: Callable[[str], str]
 ) -> Iterator[tuple[Item, Figure]]:
-    """Every figure of some items in the statements that passages stand in; of the fullest statement first, there the
-    surest: a segment's "Total net sales" stands on a page that has little else of an income statement."""
-    found: list[tuple[tuple[int, int, int], Item, Figure]] = []
-    for rank, (passage, text, rows) in enumerate(_statements(passages, text_of)):
-        kind = _kind(rows)
-        labels = [_plain(row.label) for row in rows]
-        richness = sum(any(p.fullmatch(label) for p in item.labels for label in labels) for item in ITEMS)
+    """Every figure of some items in the statements that passages stand in, the whole company's first.
+
+    A segment's "Total net sales" stands on a page with few other lines of an income statement, and a subsidiary's
+    balance sheet is as long as the group's, but its numbers are smaller. Of one statement the surest label comes first.
+    """
+    kinds = {item.statement for item in items}
+    pages = [page for page in _pages(passages, text_of) if page.kind in kinds]
+    fullest = {kind: max((page.known for page in pages if page.kind == kind), default=0) for kind in kinds}
+    for page in sorted(pages, key=lambda p: (p.known < FULL * fullest[p.kind], -p.greatest, -p.known)):
+        found: list[tuple[int, Item, Figure]] = []
         for item in items:
-            if item.statement != kind:
-                continue
-            for row, label in zip(rows, labels, strict=True):
+            for row, label in zip(page.rows, page.labels, strict=True):
                 sure = next((i for i, pattern in enumerate(item.labels) if pattern.fullmatch(label)), None)
-                if sure is None:
-                    continue
-                for cell, heading in zip(row.cells, tables.headings(text, row), strict=False):
-                    value = tables.value(cell.text)
-                    if value is not None and "%" not in cell.text:
-                        amount = abs(value) if item.spent else value
-                        figure = Figure(passage, row, cell, heading, amount, tables.scale(text, row))
-                        found.append(((-richness, rank, sure), item, figure))
-    for _, item, figure in sorted(found, key=lambda f: f[0]):
-        yield item, figure
+                if item.statement == page.kind and sure is not None:
+                    found += [(sure, item, figure) for figure in _cells(item, row, page)]
+        yield from ((item, figure) for _, item, figure in sorted(found, key=lambda f: f[0]))
+
+
+def _cells(item: Item, row: tables.Row, page: _Page) -> Iterator[Figure]:
+    scale = tables.scale(page.text, row)
+    for cell, heading in zip(row.cells, tables.headings(page.text, row), strict=False):
+        value = tables.value(cell.text)
+        if value is not None and "%" not in cell.text:
+            yield Figure(page.passage, row, cell, heading, abs(value) if item.spent else value, scale)
 
 
 def of_year(heading: str, year: int) -> bool:
@@ -316,10 +321,24 @@ def years_of(text: str) -> list[int]:
     return list(dict.fromkeys(int(match[1] or f"20{match[2]}") for match in found))
 
 
-def _statements(
-    passages: Sequence[Passage], text_of: Callable[[str], str]
-) -> Iterator[tuple[Passage, str, list[tables.Row]]]:
-    """Each passage with the rows of the page around it; of a page once, in the order of the passages."""
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """A statement, and what tells whose it is."""
+
+    passage: Passage
+    text: str
+    """of the whole document"""
+    kind: Kind
+    rows: Sequence[tables.Row]
+    labels: Sequence[str]
+    known: int
+    """items that it has a row of"""
+    greatest: float
+    """of the numbers of these rows"""
+
+
+def _pages(passages: Sequence[Passage], text_of: Callable[[str], str]) -> Iterator[_Page]:
+    """The statements around some passages, each once, in their order."""
     seen: set[tuple[str, int]] = set()
     for passage in passages:
         text = text_of(passage.document_id)
@@ -334,13 +353,21 @@ def _statements(
             if (passage.document_id, row.start) not in seen and len(row.label) <= LONGEST_LABEL
         ]
         seen |= {(passage.document_id, row.start) for row in rows}
-        if rows:
-            yield passage, text, rows
+        labels = [_plain(row.label) for row in rows]
+        if (kind := _kind(labels)) is None:
+            continue
+        of_items = [[any(p.fullmatch(label) for p in item.labels) for label in labels] for item in ITEMS]
+        numbers = [
+            abs(tables.value(cell.text) or 0.0)
+            for i, row in enumerate(rows)
+            if any(matched[i] for matched in of_items)
+            for cell in row.cells
+        ]
+        yield _Page(passage, text, kind, rows, labels, sum(map(any, of_items)), max(numbers, default=0.0))
 
 
-def _kind(rows: Sequence[tables.Row]) -> Kind | None:
+def _kind(labels: Sequence[str]) -> Kind | None:
     """Which statement some rows are of, if any."""
-    labels = [_plain(row.label) for row in rows]
     for kind, sign in _SIGNS.items():
         if sum(bool(sign.match(label)) for label in labels) >= (1 if kind == "cash" else 2):
             return kind

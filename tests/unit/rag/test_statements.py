@@ -119,6 +119,15 @@ def test_of_two_statements_the_fuller_one_counts_first() -> None:
     assert found("revenue", 2021, SEGMENT, INCOME)[0] == "195,929"
 
 
+def test_of_two_as_full_the_one_with_the_greater_numbers_counts_a_part_is_less_than_the_whole() -> None:
+    subsidiary = (
+        BALANCE.replace("29,505", "500")
+        .replace("59,268", "900")
+        .replace("Total assets", "Goodwill   1   1\nTotal assets")
+    )
+    assert found("total current assets", 2021, subsidiary, BALANCE)[0] == "29,505"
+
+
 def test_a_part_of_a_year_and_a_comparison_of_two_are_no_year() -> None:
     assert found("revenue", 2021, QUARTER) == []
     assert found("total assets", 2021, CHANGES) == []
