@@ -1,6 +1,6 @@
 """From a formula and the statements that were found to an answer, every number of which is cited. Pure.
 
-The result is code's: "Working capital ratio: 1.03 = 8,097 / 7,875". Each number is a cell of a statement, cited with
+The result is code's: "Working capital ratio: 1.03 = 8,097 / 7,875." Each number is a cell of a statement, cited with
 its row and marked in it. A number that is not found, or that stands in documents of which nobody said that they belong
 together, leaves no answer: then the question is read like any other.
 """
@@ -84,36 +84,39 @@ def _verdict(
     scale: float | None,
     text_of: Callable[[str], str],
 ) -> grounding.Verdict:
-    written = {term: _written(figure) for term, figure in known.items()}
+    claims = {term: f"{figure.row.label}: {figure.cell.text}" for term, figure in known.items()}
     if isinstance(formula.expression, Term):
-        figure = known[formula.expression]
-        text = f"{figure.row.label}, {figure.heading}: {_amount(formula, figure, result, scale)}"
+        text = _line(formula, known[formula.expression], claims[formula.expression], result, scale)
     else:
-        text = f"{formula.name}: {_result(formula, result, scale)} = {formulas.told(formula.expression, written)}"
+        written = {term: _written(figure) for term, figure in known.items()}
+        name = formula.name[:1].upper() + formula.name[1:]
+        text = f"{name}: {_result(formula, result, scale)} = {formulas.told(formula.expression, written)}."
+        for year in sorted({term.year for term in known}):
+            text += f" In {year}: {'; '.join(claim for term, claim in claims.items() if term.year == year)}."
     citations: list[Citation] = []
     for term, figure in known.items():
         row, base = figure.row, figure.row.start
         line = text_of(figure.passage.document_id)[row.start : row.end]
         place = figure.passage.model_copy(update={"text": line, "start": row.start, "end": row.end})
         cell = (figure.cell.start - base, figure.cell.end - base)
-        claim = text if term == formula.expression else written[term]
-        citations += grounding.row(claim, place, (0, len(line)), cell).citations
+        citations += grounding.row(claims[term], place, (0, len(line)), cell).citations
     return grounding.Verdict(text, tuple(dict.fromkeys(citations)), "")
+
+
+def _line(formula: Formula, figure: Figure, claim: str, result: float, scale: float | None) -> str:
+    """One line of a statement as it stands, and, where it is bracketed or asked for in another unit, as it is meant."""
+    unit, year = _WORDS.get(scale or 0.0, ""), formula.terms[0].year
+    amount = _written(figure) + unit
+    if formula.unit and scale not in (None, _SCALES[formula.unit]):
+        amount = _rounded(result / _SCALES[formula.unit], formula.decimals) + _WORDS[_SCALES[formula.unit]]
+    plain = amount == figure.cell.text + unit
+    return f"{claim}{unit} in {year}." if plain else f"{claim}{unit} in {year}, which is {amount}."
 
 
 def _written(figure: Figure) -> str:
     """A number as it stands, without its currency; a bracket is a minus where the sign counts."""
     digits = figure.cell.text.strip("$€£¥()−-– ")
     return f"-{digits}" if figure.value < 0 else digits
-
-
-def _amount(formula: Formula, figure: Figure, result: float, scale: float | None) -> str:
-    """One figure, in the unit that is asked for, and as it stands where that is another."""
-    unit = _WORDS.get(scale or 0.0, "")
-    if not formula.unit or scale in (None, _SCALES[formula.unit]):
-        return _written(figure) + unit
-    asked = _rounded(result / _SCALES[formula.unit], formula.decimals)
-    return f"{asked}{_WORDS[_SCALES[formula.unit]]}, there {_written(figure)}{unit}"
 
 
 def _result(formula: Formula, result: float, scale: float | None) -> str:
