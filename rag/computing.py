@@ -20,6 +20,10 @@ _SCALES = {"thousand": 1e3, "million": 1e6, "billion": 1e9}
 _WORDS = {scale: f" ({name}s)" for name, scale in _SCALES.items()}
 
 
+FIRST_PAGE = 2_000
+"""Characters in which a document says whose it is; further in it speaks of others too."""
+
+
 @dataclass(frozen=True, slots=True)
 class Computed:
     """A result, and the passages that its numbers were found by."""
@@ -34,18 +38,15 @@ def compute(
     """The formula's result with its citations, or None where a number of it is not found.
 
     passages: of the statements; text_of: a document's whole text; together: whether all documents that they are of
-    were asked for, by the question's names or by the caller's list; else all numbers must stand in one that says
-    every name that the question says
+    were asked for, by the question's names or by the caller's list; else all numbers must stand in one
     """
     items = list(dict.fromkeys(term.item for term in formula.terms))
-    found = list(statements.figures(items, passages, text_of))
+    found = list(statements.figures(items, [p for p in passages if _is_of(p, formula.names, text_of)], text_of))
     known = _chosen(formula.terms, found) if together else None
     if not together:
         for document in dict.fromkeys(figure.passage.document_id for _, figure in found):
             own = [(item, figure) for item, figure in found if figure.passage.document_id == document]
-            title, text = own[0][1].passage.title, text_of(document)
-            if _holds(f"{title}\n{text}".casefold(), formula.names):
-                known = known or _chosen(formula.terms, own)
+            known = known or _chosen(formula.terms, own)
     if not known:
         return None
     scale = next((figure.scale for figure in known.values() if figure.scale), None)
@@ -57,9 +58,11 @@ def compute(
     return Computed(_verdict(formula, known, result, scale, text_of), tuple(used.values()))
 
 
-def _holds(text: str, names: Sequence[str]) -> bool:
-    """Whether a text in small letters says all of some names, "Foods'" for "Foods" too."""
-    return all(re.search(rf"(?<!\w){re.escape(name)}", text) for name in names)
+def _is_of(passage: Passage, names: Sequence[str], text_of: Callable[[str], str]) -> bool:
+    """Whether a document bears all of some names: in its title, its metadata or on its first page."""
+    values = " ".join(str(value) for value in passage.metadata.values())
+    head = re.findall(r"\w+", f"{passage.title} {values} {text_of(passage.document_id)[:FIRST_PAGE]}".casefold())
+    return set(names) <= set(head) | {word.removesuffix("s") for word in head}
 
 
 def _chosen(terms: Sequence[Term], found: Iterable[tuple[statements.Item, Figure]]) -> dict[Term, Figure] | None:

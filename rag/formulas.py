@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from rag.lexical import STOP_WORDS
 from rag.statements import Item, mentioned, years_of
 
 _YEAR = r"(?:FY ?|fiscal (?:year )?|year )?((?:19|20)\d\d)"
@@ -41,6 +42,12 @@ _DIFFERENCE = re.compile(r"\b(?:change|difference|increase|decrease) in\b", re.I
 _COMPOUND = re.compile(r"\bCAGR\b|\bcompound(?:ed)? annual growth", re.IGNORECASE)
 _PART = re.compile(r"\bQ[1-4]\b|\bquarter|\bH[12]\b|\bhalf[- ]year|\bmonths?\b", re.IGNORECASE)
 """Of a year: statements of less than a year are not read."""
+_QUALIFIED = re.compile(
+    r"\b(?:adjusted|exclud\w+|organic\w*|constant[- ]currency|non-?gaap|pro[- ]forma|real|comparable|same[- ]store|"
+    r"per[- ]share|segments?|divisions?|guidance|forecast\w*|expect\w*|project(?:ed|ions?)|budget\w*|discontinued)\b",
+    re.IGNORECASE,
+)
+"""Other numbers than those of the statements."""
 _UNIT = re.compile(r"\b(?:USD|US\$|\$|dollars?|EUR|euros?|GBP|in) ?(thousand|million|billion)s?\b", re.IGNORECASE)
 _AMOUNT = re.compile(r"\bamount|\bUSD\b|\bhow much\b|\btotal\b|\byear[- ]end\b", re.IGNORECASE)
 _PERCENT = re.compile(r"\bpercent|%", re.IGNORECASE)
@@ -67,10 +74,12 @@ _CAPITAL = re.compile(r"(?<![\w.])(?!FY)[A-Z][\w&.-]*\w")
 _COMMON = """
     usd eur gbp chf jpy us gaap ifrs non-gaap cagr ebitda ebit roa roe roi fcf dpo dso dio ccc yoy sec form
     consolidated statement statements balance sheet income cash flow flows operations position earnings
+    answer answers address assume based basing calculate compute consider considering according looking need please
+    provide report round show take taking use using want
     january february march april may june july august september october november december
 """
 _TERMS = frozenset(_COMMON.split())
-"""Words with a capital that name nobody."""
+"""Words with a capital that name nobody, and that questions begin with."""
 
 DEEPEST = 20
 """Brackets within brackets, and definitions within definitions; a stranger's would exhaust the stack."""
@@ -130,7 +139,7 @@ def asked(question: str) -> Formula | None:
     }
     said = _NAMED.sub(" ", text)
     years = years_of(said) or years_of(text)
-    if not years or _PART.search(text):
+    if not years or _PART.search(text) or _QUALIFIED.search(text):
         return None
     found = _defined(defined, years[-1]) if defined else _said(said, years)
     if found is None or not _terms(found[1]):
@@ -378,15 +387,13 @@ def _tokens(body: str) -> list[str]:
 
 
 def _names_in(said: str, metrics: Sequence[str]) -> tuple[str, ...]:
-    """Words with a capital within a sentence, or before an "'s", that are no metric, item, unit or year."""
+    """Words with a capital that are no metric, item, unit or year, and do not begin any question."""
     metric = {word for name in metrics for word in re.findall(r"\w+", name.casefold())}
     found = []
-    for match in _CAPITAL.finditer(said):
-        begins = not said[: match.start()].strip() or bool(re.search(r"[.?!:]\s*$", said[: match.start()]))
-        owns = said[match.end() : match.end() + 2] in ("'s", "’s")
-        word = match[0].casefold()
-        if (owns or not begins) and word not in metric | _TERMS and not mentioned(match[0]):
-            found.append(word)
+    for match in _CAPITAL.finditer(re.sub(r"\([^)]*\)", " ", said)):
+        word = match[0].casefold().removesuffix("'s")
+        if word not in metric | _TERMS | STOP_WORDS and not mentioned(match[0]):
+            found += re.findall(r"\w+", word)
     return tuple(dict.fromkeys(found))
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rag import tables
+from rag.lexical import STOP_WORDS, has_digit
 from rag.types import Passage
 
 Kind = Literal["income", "balance", "cash"]
@@ -21,7 +22,7 @@ Kind = Literal["income", "balance", "cash"]
 AROUND = 4_000
 """Characters before and after a passage that are read for the rest of its statement: a page."""
 
-FULL = 0.6
+FULL = 0.75
 """Share of the known lines of the fullest statement that another one of its kind has at least."""
 
 LONGEST_LABEL = 200
@@ -47,6 +48,18 @@ _PART_OF_A_YEAR = re.compile(
     r"\b(?:(?:three|six|nine)[- ]months?|(?:1[2-7]|2[3-8]|3[5-9])[- ]weeks?|quarters?) ended", re.IGNORECASE
 )
 """The columns of such a page are named by a year, and are none."""
+
+_BEFORE = re.compile(r"([\w&.'’%-]+)[\s(]+\Z")
+_AFTER = re.compile(
+    r"\s+(?:from|of|to|by|in|on|at|with|under|before|after|including)\s+(?:the |its |their |all |any )?([a-z][\w-]*)"
+)
+_WORDS = """
+    total net annual consolidated reported unadjusted overall fiscal year end year-end ending average mean company full
+    full-year actual amount year-over-year yoy change increase growth decrease difference % percent percentage usd
+    dollars thousands millions billions unit units period periods shareholders stockholders common decimal relation
+"""
+_PLAIN = frozenset(_WORDS.split())
+"""Words beside an item that do not narrow it."""
 
 _TITLES: dict[Kind, str] = {
     "income": "consolidated statements of income operations earnings: net sales, cost of sales, operating income",
@@ -264,16 +277,31 @@ ITEMS: tuple[Item, ...] = (
 
 
 def mentioned(text: str) -> list[Item]:
-    """The items that a text names, in its order; of two at one place the longer name."""
+    """The items that a text names, in its order; of two at one place the longer name.
+
+    What another word narrows ("footwear revenue", "revenue from advertising") is another item, and none of these.
+    """
     found = sorted(
         ((match.start(), -len(match[0]), i) for i, item in enumerate(ITEMS) for match in item.asked.finditer(text)),
     )
     items, end = [], 0
     for start, length, i in found:
         if start >= end:
-            items.append(ITEMS[i])
             end = start - length
+            if not _narrowed(text, start, end):
+                items.append(ITEMS[i])
     return items
+
+
+def _narrowed(text: str, start: int, end: int) -> bool:
+    """Whether the word before an item or what follows it says that only a part is meant; names are no such words."""
+    before = _BEFORE.search(text, max(0, start - 60), start)
+    word = before[1] if before else ""
+    plain = word.casefold() in STOP_WORDS | _PLAIN or word.endswith(("s'", "’", "'s", "’s")) or has_digit(word)
+    if word and not plain and not word[0].isupper():
+        return True
+    after = _AFTER.match(text, end)
+    return after is not None and after[1] not in STOP_WORDS | _PLAIN
 
 
 def query(kind: Kind) -> str:

@@ -66,6 +66,11 @@ def test_what_is_asked_for_is_an_expression(question: str, expression: str) -> N
         "What is the total revenue?",
         "What was the amount of revenue in Q2 of FY2023?",
         "How much revenue and how much net income were made in 2020?",
+        "What was the total footwear revenue in FY2021, in USD millions?",
+        "What was the revenue from advertising in FY2021, in USD millions?",
+        "How much was the organic growth rate of revenue from FY2020 to FY2021?",
+        "What was the adjusted operating income in FY2021 in USD millions?",
+        "What was the change in revenue from 2019 to 2020 excluding currency?",
         "What is the FY2019 ratio? The ratio is defined as: revenue / happiness.",
         "What is the FY2019 ratio? The ratio is defined as: (revenue / net income.",
         "What is the FY2019 ratio? The ratio is defined as: revenue / .",
@@ -133,6 +138,8 @@ def test_a_question_that_would_take_for_ever_is_no_formula(question: str) -> Non
     [
         ("What is Tesla's FY2021 revenue in USD millions?", ("tesla",)),
         ("Tesla's FY2021 revenue in USD millions?", ("tesla",)),
+        ("AWS revenue in FY2021, total?", ("aws",)),
+        ("What is Block's (formerly Square) FY2021 total revenue?", ("block",)),
         ("What was the total revenue of Cedar Lines and AMD in 2021?", ("cedar", "lines", "amd")),
         (
             "What is the FY2021 DPO? DPO is defined as: accounts payable / COGS. Answer like Warren Buffett.",
@@ -140,7 +147,7 @@ def test_a_question_that_would_take_for_ever_is_no_formula(question: str) -> Non
         ),
         (
             "What is the FY2021 EBITDA margin of AT&T? EBITDA margin is defined as: operating income / revenue.",
-            ("at&t",),
+            ("at", "t"),
         ),
         ("From the Balance Sheet, what is the amount of Total Assets in FY2021 (USD)?", ()),
     ],
