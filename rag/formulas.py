@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rag.lexical import STOP_WORDS
-from rag.statements import Item, mentioned, years_of
+from rag.statements import ITEMS, PLAIN, Item, mentioned, years_of
 
 _YEAR = r"(?:FY ?|fiscal (?:year )?|year )?((?:19|20)\d\d)"
 _BODY = r".+?)(?=\.\s|\.$|[?;\n]|$)"
@@ -70,6 +70,7 @@ _ARITHMETIC: Mapping[str, Callable[[float, float], float]] = {
     "/": operator.truediv,
     "^": operator.pow,
 }
+_OWNER = re.compile(r"\b(?:of|for|by|at|did|does|has|had) ([a-z][\w&-]*[a-z])\b(?!['’]?s? (?:of|to)\b)")
 _CAPITAL = re.compile(r"(?<![\w.])(?!FY)[A-Z][\w&.-]*\w")
 _COMMON = """
     usd eur gbp chf jpy us gaap ifrs non-gaap cagr ebitda ebit roa roe roi fcf dpo dso dio ccc yoy sec form
@@ -387,14 +388,15 @@ def _tokens(body: str) -> list[str]:
 
 
 def _names_in(said: str, metrics: Sequence[str]) -> tuple[str, ...]:
-    """Words with a capital that are no metric, item, unit or year, and do not begin any question."""
+    """Words with a capital, or after "of" and its like, that are no metric, item, unit or year."""
     metric = {word for name in metrics for word in re.findall(r"\w+", name.casefold())}
-    found = []
-    for match in _CAPITAL.finditer(re.sub(r"\([^)]*\)", " ", said)):
-        word = match[0].casefold().removesuffix("'s")
-        if word not in metric | _TERMS | STOP_WORDS and not mentioned(match[0]):
-            found += re.findall(r"\w+", word)
-    return tuple(dict.fromkeys(found))
+    known = metric | _TERMS | STOP_WORDS | PLAIN
+    plain = re.sub(r"\([^)]*\)", " ", said)
+    for item in ITEMS:
+        plain = item.asked.sub(" ", plain)
+    words = [match[0] for match in _CAPITAL.finditer(plain)] + _OWNER.findall(plain)
+    found = [word.casefold().removesuffix("'s") for word in words]
+    return tuple(dict.fromkeys(part for word in found if word not in known for part in re.findall(r"\w+", word)))
 
 
 def _names(name: str, text: str) -> bool:

@@ -22,6 +22,9 @@ Kind = Literal["income", "balance", "cash"]
 AROUND = 4_000
 """Characters before and after a passage that are read for the rest of its statement: a page."""
 
+APART, TITLE = 600, 120
+"""Characters between two rows that part them, and of a line that may be a title."""
+
 FULL = 0.75
 """Share of the known lines of the fullest statement that another one of its kind has at least."""
 
@@ -51,16 +54,18 @@ _PART_OF_A_YEAR = re.compile(
 
 _BEFORE = re.compile(r"([\w&.'’%-]+)[\s(]+\Z")
 _AFTER = re.compile(
-    r"\s+(?:from|of|to|by|in|on|at|with|under|before|after|including)\s+(?:the |its |their |all |any )?([a-z][\w-]*)"
+    r"\s+(?:from|to|in|on|with|under|before|after|including)\s+(?:the |its |their |all |any )?([a-z][\w-]*)"
 )
 _WORDS = """
     total net annual consolidated reported unadjusted overall fiscal year end year-end ending average mean company full
-    full-year actual amount year-over-year yoy change increase growth decrease difference % percent percentage usd
-    dollars thousands millions billions unit units period periods shareholders stockholders common decimal relation
+    full-year actual amount much many year-over-year yoy change increase growth decrease difference % percent percents
+    percentage usd dollars thousands millions billions unit units place places decimal decimals period periods
+    shareholders stockholders common relation calculating
 """
-_PLAIN = frozenset(_WORDS.split())
+PLAIN = frozenset(_WORDS.split())
 """Words beside an item that do not narrow it."""
 
+_TITLE = re.compile(r"\bstatements? of\b|\bbalance sheets?\b|\b(?:income|cash flow) statements?\b", re.IGNORECASE)
 _TITLES: dict[Kind, str] = {
     "income": "consolidated statements of income operations earnings: net sales, cost of sales, operating income",
     "balance": "consolidated balance sheets: total current assets, total assets, total current liabilities",
@@ -297,11 +302,11 @@ def _narrowed(text: str, start: int, end: int) -> bool:
     """Whether the word before an item or what follows it says that only a part is meant; names are no such words."""
     before = _BEFORE.search(text, max(0, start - 60), start)
     word = before[1] if before else ""
-    plain = word.casefold() in STOP_WORDS | _PLAIN or word.endswith(("s'", "’", "'s", "’s")) or has_digit(word)
+    plain = word.casefold() in STOP_WORDS | PLAIN or word.endswith(("s'", "’", "'s", "’s")) or has_digit(word)
     if word and not plain and not word[0].isupper():
         return True
     after = _AFTER.match(text, end)
-    return after is not None and after[1] not in STOP_WORDS | _PLAIN
+    return after is not None and after[1] not in STOP_WORDS | PLAIN
 
 
 def query(kind: Kind) -> str:
@@ -381,17 +386,31 @@ def _pages(passages: Sequence[Passage], text_of: Callable[[str], str]) -> Iterat
             if (passage.document_id, row.start) not in seen and len(row.label) <= LONGEST_LABEL
         ]
         seen |= {(passage.document_id, row.start) for row in rows}
-        labels = [_plain(row.label) for row in rows]
-        if (kind := _kind(labels)) is None:
-            continue
-        of_items = [[any(p.fullmatch(label) for p in item.labels) for label in labels] for item in ITEMS]
-        numbers = [
-            abs(tables.value(cell.text) or 0.0)
-            for i, row in enumerate(rows)
-            if any(matched[i] for matched in of_items)
-            for cell in row.cells
-        ]
-        yield _Page(passage, text, kind, rows, labels, sum(map(any, of_items)), max(numbers, default=0.0))
+        for statement in _parted(text, rows):
+            labels = [_plain(row.label) for row in statement]
+            if (kind := _kind(labels)) is None:
+                continue
+            of_items = [[any(p.fullmatch(label) for p in item.labels) for label in labels] for item in ITEMS]
+            numbers = [
+                abs(tables.value(cell.text) or 0.0)
+                for i, row in enumerate(statement)
+                if any(matched[i] for matched in of_items)
+                for cell in row.cells
+            ]
+            yield _Page(passage, text, kind, statement, labels, sum(map(any, of_items)), max(numbers, default=0.0))
+
+
+def _parted(text: str, rows: Sequence[tables.Row]) -> Iterator[list[tables.Row]]:
+    """Rows of one statement each: between two stands a title, or much that is no row."""
+    part: list[tables.Row] = []
+    for row in rows:
+        between = text[part[-1].end : row.start] if part else ""
+        if len(between) > APART or any(_TITLE.search(line) for line in between.splitlines() if len(line) < TITLE):
+            yield part
+            part = []
+        part.append(row)
+    if part:
+        yield part
 
 
 def _kind(labels: Sequence[str]) -> Kind | None:

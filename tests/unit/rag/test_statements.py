@@ -119,6 +119,13 @@ def test_of_two_statements_the_fuller_one_counts_first() -> None:
     assert found("revenue", 2021, SEGMENT, INCOME)[0] == "195,929"
 
 
+def test_statements_on_one_page_are_told_apart_by_their_titles() -> None:
+    page = f"{CASH}\n{INCOME}\n{BALANCE}"
+    assert found("inventories", 2021, page) == ["14,215"], "not the change of the cash flow"
+    assert found("cost of goods sold", 2021, page) == ["170,684"]
+    assert found("capital expenditure", 2021, page) == ["(3,588)"]
+
+
 def test_of_two_as_full_the_one_with_the_greater_numbers_counts_a_part_is_less_than_the_whole() -> None:
     subsidiary = (
         BALANCE.replace("29,505", "500")
