@@ -42,6 +42,23 @@ _DIFFERENCE = re.compile(r"\b(?:change|difference|increase|decrease) in\b", re.I
 _COMPOUND = re.compile(r"\bCAGR\b|\bcompound(?:ed)? annual growth", re.IGNORECASE)
 _PART = re.compile(r"\bQ[1-4]\b|\bquarter|\bH[12]\b|\bhalf[- ]year|\bmonths?\b", re.IGNORECASE)
 """Of a year: statements of less than a year are not read."""
+KNOWN = {
+    "current ratio|working capital ratio": "total current assets / total current liabilities",
+    "(?:net )?working capital": "total current assets - total current liabilities",
+    "free cash flow|fcf": "cash from operations - capex",
+    "ebitda": "operating income + depreciation and amortization",
+    "gross (?:profit )?margin": "(revenue - cogs) / revenue",
+    "operating (?:profit |income )?margin": "operating income / revenue",
+    "net (?:profit |income )?margin": "net income / revenue",
+}
+"""What every textbook defines alike; the answer shows what was computed."""
+_KNOWN_RATIO = re.compile(rf"\b(?:{'|'.join(KNOWN)})\b(?! margin)", re.IGNORECASE)
+_ASKS = re.compile(
+    r"^(?!.*\b(?:why|drove|drivers?|reasons?|improv\w+|explain|useful|compared?)\b)"
+    r".*\b(?:what (?:is|was|were)|how (?:much|large|high)|calculate|compute)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+"""For the number itself."""
 _QUALIFIED = re.compile(
     r"\b(?:adjusted|exclud\w+|organic\w*|constant[- ]currency|non-?gaap|pro[- ]forma|real|comparable|same[- ]store|"
     r"per[- ]share|segments?|divisions?|guidance|forecast\w*|expect\w*|project(?:ed|ions?)|budget\w*|discontinued)\b",
@@ -152,7 +169,8 @@ def asked(question: str) -> Formula | None:
     if alone and not (unit or _AMOUNT.search(said)):
         return None
     amount = _dimension(expression) == 1
-    relative = bool(_PERCENT.search(text) or _COMPOUND.search(said) or _RELATIVE.search(said))
+    relative = bool(_PERCENT.search(text + name) or _COMPOUND.search(said) or _RELATIVE.search(said))
+    relative |= name.endswith("margin")
     return Formula(
         name=name,
         expression=expression,
@@ -245,6 +263,10 @@ def _said(text: str, years: Sequence[int]) -> tuple[str, Expression] | None:
         return _over_years(sentence, each, part, whole)
     if margin := _MARGIN.search(sentence):
         return _over_years(sentence, each, mentioned(sentence[: margin.start()])[-1:], mentioned("revenue"))
+    if (ratio := _KNOWN_RATIO.search(sentence)) and _ASKS.search(sentence) and len(each) == 1:
+        name = ratio[0].casefold()
+        expression = _Parser({}, each[0]).parse(next(body for said, body in KNOWN.items() if re.fullmatch(said, name)))
+        return (name, expression) if expression is not None else None
     items = mentioned(sentence)
     if len(items) != 1:
         return None

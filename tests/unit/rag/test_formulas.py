@@ -52,6 +52,11 @@ def shown(formula: Formula | None) -> str:
         ("What was the increase in total assets from 2018 to 2019?", "total assets@2019 - total assets@2018"),
         ("How much (in USD billions) was paid in cash dividends for FY2021?", "dividends paid@2021"),
         ("What is the year end FY21 amount of accounts payable?", "accounts payable@2021"),
+        ("What was Example's current ratio in 2020?", "total current assets@2020 / total current liabilities@2020"),
+        ("What was the net working capital in 2020?", "total current assets@2020 - total current liabilities@2020"),
+        ("Calculate the free cash flow for FY2020.", "cash from operations@2020 - capital expenditure@2020"),
+        ("How much EBITDA did it make in FY2020?", "operating income@2020 + depreciation and amortization@2020"),
+        ("What is the operating margin in FY2020?", "operating income@2020 / revenue@2020"),
     ],
 )
 def test_what_is_asked_for_is_an_expression(question: str, expression: str) -> None:
@@ -63,6 +68,10 @@ def test_what_is_asked_for_is_an_expression(question: str, expression: str) -> N
     [
         "When did the Normans arrive in 1066?",
         "What drove revenue growth in 2022?",
+        "What drove the operating margin in 2022?",
+        "Does it have an improving gross margin as of 2022?",
+        "What was the current ratio in 2021 and in 2022?",
+        "What was the EBITDA margin in 2022?",
         "What is the total revenue?",
         "What was the amount of revenue in Q2 of FY2023?",
         "How much revenue and how much net income were made in 2020?",
@@ -89,6 +98,9 @@ def test_how_the_result_is_wanted() -> None:
     amount = asked("What is FY2021 FCF in USD millions? FCF is defined as: cash from operations - capex.")
     assert amount is not None
     assert (amount.percent, amount.amount, amount.decimals, amount.unit) == (False, True, None, "million")
+    known = asked("What was the gross margin in 2020?")
+    assert known is not None
+    assert known.percent
     hundred = asked("What is the FY2021 share in percent? The share is defined as: 100 * COGS / revenue.")
     assert hundred is not None
     assert not hundred.percent
