@@ -70,9 +70,8 @@ _AMOUNT = re.compile(r"\bamount|\bUSD\b|\bhow much\b|\btotal\b|\byear[- ]end\b",
 _PERCENT = re.compile(r"\bpercent|%", re.IGNORECASE)
 _DECIMALS = re.compile(r"\b(no|one|two|three|four|[0-4]) decimal", re.IGNORECASE)
 _COUNT = {"no": 0, "one": 1, "two": 2, "three": 3, "four": 4} | {str(count): count for count in range(5)}
-_UNITS = {"thousand": 1e3, "million": 1e6, "billion": 1e9}
 _WORDS = (
-    (re.compile(r"\s+(?:divided by|over)\s+", re.IGNORECASE), " / "),
+    (re.compile(r"\s+divided by\s+", re.IGNORECASE), " / "),
     (re.compile(r"\s+(?:multiplied by|times)\s+", re.IGNORECASE), " * "),
     (re.compile(r"\s+(?:minus|less|subtracting)\s+", re.IGNORECASE), " - "),
     (re.compile(r"\s+plus\s+", re.IGNORECASE), " + "),
@@ -115,7 +114,7 @@ class Term:
 
 
 @dataclass(frozen=True, slots=True)
-class Sum:
+class Operation:
     """Two expressions and what is done with them; `symbol` is one of + - * / ^."""
 
     symbol: str
@@ -123,7 +122,7 @@ class Sum:
     right: Expression
 
 
-Expression = Term | Sum | float
+Expression = Term | Operation | float
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,14 +208,14 @@ def told(expression: Expression, written: Mapping[Term, str]) -> str:
     if isinstance(expression, float):
         return f"{expression:g}"
     left, right = told(expression.left, written), told(expression.right, written)
-    if isinstance(expression.left, Sum) and _binds(expression.left) < _binds(expression):
+    if isinstance(expression.left, Operation) and _binds(expression.left) < _binds(expression):
         left = f"({left})"
-    if isinstance(expression.right, Sum) and _binds(expression.right) <= _binds(expression):
+    if isinstance(expression.right, Operation) and _binds(expression.right) <= _binds(expression):
         right = f"({right})"
     return f"{left} {expression.symbol} {right}"
 
 
-def _binds(part: Sum) -> int:
+def _binds(part: Operation) -> int:
     return {"+": 1, "-": 1, "*": 2, "/": 2, "^": 3}[part.symbol]
 
 
@@ -227,7 +226,7 @@ def _terms(expression: Expression) -> list[Term]:
 
 
 def _numbers(expression: Expression) -> list[float]:
-    if isinstance(expression, Sum):
+    if isinstance(expression, Operation):
         return [*_numbers(expression.left), *_numbers(expression.right)]
     return [expression] if isinstance(expression, float) else []
 
@@ -282,11 +281,11 @@ def _of_one(sentence: str, item: Item, years: Sequence[int]) -> tuple[str, Expre
         (
             _COMPOUND,
             "compound annual growth",
-            Sum("-", Sum("^", Sum("/", last, first), 1.0 / (years[-1] - years[0])), 1.0),
+            Operation("-", Operation("^", Operation("/", last, first), 1.0 / (years[-1] - years[0])), 1.0),
         ),
-        (_RELATIVE, "change", Sum("-", Sum("/", last, first), 1.0)),
+        (_RELATIVE, "change", Operation("-", Operation("/", last, first), 1.0)),
         (_AVERAGE, "average", _average([Term(item, year) for year in years])),
-        (_DIFFERENCE, "change", Sum("-", last, first)),
+        (_DIFFERENCE, "change", Operation("-", last, first)),
     )
     found = next(((how, expression) for said, how, expression in ways if said.search(sentence)), None)
     return (f"{item.name}, {found[0]}", found[1]) if found else None
@@ -298,22 +297,22 @@ def _over_years(
     """One item as a share of another: of a year, the average of several, or the change between two."""
     if not part or not whole:
         return None
-    shares: list[Expression] = [Sum("/", Term(part[0], year), Term(whole[0], year)) for year in years]
+    shares: list[Expression] = [Operation("/", Term(part[0], year), Term(whole[0], year)) for year in years]
     name = f"{part[0].name} as % of {whole[0].name}"
     if len(shares) == 1:
         return name, shares[0]
     if _AVERAGE.search(sentence):
         return f"{name}, average", _average(shares)
     if _DIFFERENCE.search(sentence) or _RELATIVE.search(sentence):
-        return f"{name}, change", Sum("-", shares[-1], shares[0])
+        return f"{name}, change", Operation("-", shares[-1], shares[0])
     return None
 
 
 def _average(parts: Sequence[Expression]) -> Expression:
     total = parts[0]
     for part in parts[1:]:
-        total = Sum("+", total, part)
-    return Sum("/", total, float(len(parts)))
+        total = Operation("+", total, part)
+    return Operation("/", total, float(len(parts)))
 
 
 # --- what is defined ---
@@ -346,7 +345,7 @@ class _Parser:
         while left is not None and self._tokens and self._tokens[0] in "+-":
             symbol = self._tokens.pop(0)
             right = self._product()
-            left = None if right is None else Sum(symbol, left, right)
+            left = None if right is None else Operation(symbol, left, right)
         return left
 
     def _product(self) -> Expression | None:
@@ -354,7 +353,7 @@ class _Parser:
         while left is not None and self._tokens and self._tokens[0] in "*/":
             symbol = self._tokens.pop(0)
             right = self._operand()
-            left = None if right is None else Sum(symbol, left, right)
+            left = None if right is None else Operation(symbol, left, right)
         return left
 
     def _operand(self) -> Expression | None:
@@ -380,7 +379,11 @@ class _Parser:
             if len(items) != 1:
                 return None
             first, last = (Term(items[0], int(year)) for year in between.groups()[2:4])
-            return _average([first, last]) if between["how"].lower() in ("average", "mean") else Sum("-", last, first)
+            return (
+                _average([first, last])
+                if between["how"].lower() in ("average", "mean")
+                else Operation("-", last, first)
+            )
         for name, body in self._known.items():
             if _names(name, phrase):
                 rest = {n: b for n, b in self._known.items() if n != name}
