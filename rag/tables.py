@@ -124,10 +124,16 @@ def headings(text: str, row: Row) -> tuple[str, ...]:
         if row_at(text, begin, above) is None:
             cells = [cell.text for cell in _joined(_cells(text, begin, above))]
             for found in (cells[1:], cells):
-                if len(found) == len(row.cells) and all(any(c.isalnum() for c in heading) for heading in found):
+                named = all(any(c.isalnum() for c in heading) for heading in found)
+                if len(found) == len(row.cells) and named and not all(map(_is_amount, found)):
                     return tuple(found)
         above = begin - 1
     return ()
+
+
+def _is_amount(cell: str) -> bool:
+    """Whether a cell is a number and no year: a sum that stands there without a label heads no column."""
+    return bool(NUMBER.fullmatch(cell)) and not _YEAR.fullmatch(cell)
 
 
 def column(question: str, headed: Sequence[str]) -> int | None:

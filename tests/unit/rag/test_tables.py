@@ -131,3 +131,10 @@ def test_a_change_is_computed_and_never_from_nothing(question: str, label: str, 
 )
 def test_values(number: str, expected: float | None) -> None:
     assert value(number) == expected
+
+
+def test_a_sum_without_a_label_heads_no_column() -> None:
+    text = "   2022   2021\nCash   12   11\n   $   45,692   $   40,899\nTotal current liabilities   4,515   3,442\n"
+    last = list(rows(text))[-1]
+    assert last.label == "Total current liabilities"
+    assert headings(text, last) == ("2022", "2021")
