@@ -86,10 +86,14 @@ _ARITHMETIC: Mapping[str, Callable[[float, float], float]] = {
     "/": operator.truediv,
     "^": operator.pow,
 }
-_OWNER = re.compile(r"\b(?:of|for|by|at|did|does|has|had) ([a-z][\w&-]*[a-z])\b(?!['’]?s? (?:of|to)\b)")
+_OWNER = re.compile(
+    r"\b(?:of|for|at) ([a-z][\w&-]*[a-z])(?=\s*(?:[?.,(]|\b(?:in|for|as of)\b|FY|\d|$))|"
+    r"\b(?:did|does) ([a-z][\w&-]*[a-z])\b"
+)
+_BRACKETS = re.compile(r"\([^)]*\)")
 _CAPITAL = re.compile(r"(?<![\w.])(?!FY)[A-Z][\w&.-]*\w")
 _COMMON = """
-    usd eur gbp chf jpy us gaap ifrs non-gaap cagr ebitda ebit roa roe roi fcf dpo dso dio ccc yoy sec form
+    usd eur gbp chf jpy us gaap ifrs non-gaap cagr ebitda ebit roa roe roi p&l fcf dpo dso dio ccc yoy sec form
     consolidated statement statements balance sheet income cash flow flows operations position earnings
     answer answers address assume based basing calculate compute consider considering according looking need please
     provide report round show take taking use using want
@@ -253,7 +257,7 @@ def _dimension(expression: Expression) -> int:
 
 def _said(text: str, years: Sequence[int]) -> tuple[str, Expression] | None:
     """The name and formula of what the sentence with a year in it asks for."""
-    sentence = next((part for part in re.split(r"(?<=[.?!:])\s+", text) if years_of(part)), text)
+    sentence = _asking(_BRACKETS.sub(" ", text))
     each = sorted(set(years))
     if _SPAN.search(sentence) and len(each) == 2:
         each = list(range(each[0], each[1] + 1))
@@ -266,10 +270,8 @@ def _said(text: str, years: Sequence[int]) -> tuple[str, Expression] | None:
         name = ratio[0].casefold()
         expression = _Parser({}, each[0]).parse(next(body for said, body in KNOWN.items() if re.fullmatch(said, name)))
         return (name, expression) if expression is not None else None
-    items = mentioned(sentence)
-    if len(items) != 1:
-        return None
-    return _of_one(sentence, items[0], each)
+    item = _only(mentioned(sentence))
+    return _of_one(sentence, item, each) if item is not None else None
 
 
 def _of_one(sentence: str, item: Item, years: Sequence[int]) -> tuple[str, Expression] | None:
@@ -292,13 +294,14 @@ def _of_one(sentence: str, item: Item, years: Sequence[int]) -> tuple[str, Expre
 
 
 def _over_years(
-    sentence: str, years: Sequence[int], part: Sequence[Item], whole: Sequence[Item]
+    sentence: str, years: Sequence[int], parts: Sequence[Item | None], wholes: Sequence[Item | None]
 ) -> tuple[str, Expression] | None:
     """One item as a share of another: of a year, the average of several, or the change between two."""
-    if not part or not whole:
+    part, whole = _only(parts), _only(wholes)
+    if part is None or whole is None:
         return None
-    shares: list[Expression] = [Operation("/", Term(part[0], year), Term(whole[0], year)) for year in years]
-    name = f"{part[0].name} as % of {whole[0].name}"
+    shares: list[Expression] = [Operation("/", Term(part, year), Term(whole, year)) for year in years]
+    name = f"{part.name} as % of {whole.name}"
     if len(shares) == 1:
         return name, shares[0]
     if _AVERAGE.search(sentence):
@@ -375,10 +378,9 @@ class _Parser:
 
     def _phrase(self, phrase: str) -> Expression | None:
         if between := _BETWEEN.search(phrase):
-            items = mentioned(between["what"])
-            if len(items) != 1:
+            if (item := _only(mentioned(between["what"]))) is None:
                 return None
-            first, last = (Term(items[0], int(year)) for year in between.groups()[2:4])
+            first, last = (Term(item, int(year)) for year in between.groups()[2:4])
             return (
                 _average([first, last])
                 if between["how"].lower() in ("average", "mean")
@@ -388,9 +390,8 @@ class _Parser:
             if _names(name, phrase):
                 rest = {n: b for n, b in self._known.items() if n != name}
                 return _Parser(rest, self._year, self._depth + 1, self._parts).parse(body)
-        items = mentioned(phrase)
-        years = years_of(phrase)
-        return Term(items[0], years[0] if years else self._year) if len(items) == 1 and len(years) < 2 else None
+        item, years = _only(mentioned(phrase)), years_of(phrase)
+        return Term(item, years[0] if years else self._year) if item is not None and len(years) < 2 else None
 
 
 def _tokens(body: str) -> list[str]:
@@ -416,12 +417,25 @@ def _names_in(said: str, metrics: Sequence[str]) -> tuple[str, ...]:
     """Words with a capital, or after "of" and its like, that are no metric, item, unit or year."""
     metric = {word for name in metrics for word in re.findall(r"\w+", name.casefold())}
     known = metric | _TERMS | STOP_WORDS | PLAIN
-    plain = re.sub(r"\([^)]*\)", " ", said)
+    plain = _BRACKETS.sub(" ", said)
     for item in ITEMS:
         plain = item.asked.sub(" ", plain)
-    words = [match[0] for match in _CAPITAL.finditer(plain)] + _OWNER.findall(plain)
+    asking = _asking(plain)
+    beside = re.sub(r"(?:^|(?<=[.?!:] ))\W*\w+", " ", plain.replace(asking, " "))  # a sentence begins with a capital
+    words = [match[0] for part in (asking, beside) for match in _CAPITAL.finditer(part)]
+    words += [one or other for one, other in _OWNER.findall(asking)]
     found = [word.casefold().removesuffix("'s") for word in words]
     return tuple(dict.fromkeys(part for word in found if word not in known for part in re.findall(r"\w+", word)))
+
+
+def _asking(text: str) -> str:
+    """The first sentence that names a year; the whole text where none does."""
+    return next((part for part in re.split(r"(?<=[.?!:])\s+", text) if years_of(part)), text)
+
+
+def _only(items: Sequence[Item | None]) -> Item | None:
+    """The one item that is named, if it is one and no part of it."""
+    return items[0] if len(items) == 1 else None
 
 
 def _names(name: str, text: str) -> bool:

@@ -281,20 +281,20 @@ ITEMS: tuple[Item, ...] = (
 )
 
 
-def mentioned(text: str) -> list[Item]:
+def mentioned(text: str) -> list[Item | None]:
     """The items that a text names, in its order; of two at one place the longer name.
 
-    What another word narrows ("footwear revenue", "revenue from advertising") is another item, and none of these.
+    What another word narrows ("footwear revenue", "revenue from advertising") is another item: None in its place.
     """
     found = sorted(
         ((match.start(), -len(match[0]), i) for i, item in enumerate(ITEMS) for match in item.asked.finditer(text)),
     )
-    items, end = [], 0
+    items: list[Item | None] = []
+    end = 0
     for start, length, i in found:
         if start >= end:
             end = start - length
-            if not _narrowed(text, start, end):
-                items.append(ITEMS[i])
+            items.append(None if _narrowed(text, start, end) else ITEMS[i])
     return items
 
 

@@ -75,6 +75,7 @@ def test_what_is_asked_for_is_an_expression(question: str, expression: str) -> N
         "What is the total revenue?",
         "What was the amount of revenue in Q2 of FY2023?",
         "How much revenue and how much net income were made in 2020?",
+        "What is the FY2021 retention ratio using total cash dividends paid and net income, in USD?",
         "What was the total footwear revenue in FY2021, in USD millions?",
         "What was the revenue from advertising in FY2021, in USD millions?",
         "How much was the organic growth rate of revenue from FY2020 to FY2021?",
@@ -151,6 +152,28 @@ def test_a_question_that_would_take_for_ever_is_no_formula(question: str) -> Non
         ("What is Tesla's FY2021 revenue in USD millions?", ("tesla",)),
         ("Tesla's FY2021 revenue in USD millions?", ("tesla",)),
         ("AWS revenue in FY2021, total?", ("aws",)),
+        (
+            "You are an analyst. According to the P&L statement, what is the FY2019 depreciation and amortization (D&A "
+            "from cash flow statement) % margin for Acme? Basing it by utilizing the income statement, round it.",
+            ("acme",),
+        ),
+        (
+            "By drawing conclusions from the information stated only in the income statement, what is Acme's FY2021 "
+            "net income attributable to shareholders (in USD millions)?",
+            ("acme",),
+        ),
+        (
+            "We need to calculate a reasonable approximation of a financial metric. Basing your judgment by "
+            "information plainly provided in the statement of income, what is Acme's three year average of cost of "
+            "goods sold as a % of revenue from FY2015 to FY2017? Answer in units of percents and round to one decimal.",
+            ("acme",),
+        ),
+        (
+            "How much (in USD billions) did Acme Water pay out in cash dividends for FY2022? Compute or extract the "
+            "answer by primarily using the details outlined in the statement of cash flows.",
+            ("acme", "water"),
+        ),
+        ("This is about Tesla. What was the FY2021 total revenue in USD?", ("tesla",)),
         ("what was the total revenue of gamma in 2021, in units of percents?", ("gamma",)),
         ("how much did costco pay in dividends in 2021?", ("costco",)),
         ("What is Block's (formerly Square) FY2021 total revenue?", ("block",)),
