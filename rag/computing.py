@@ -59,9 +59,10 @@ def compute(
 
 
 def _is_of(passage: Passage, names: Sequence[str], text_of: Callable[[str], str]) -> bool:
-    """Whether a document bears all of some names: in its title, its metadata or on its first page."""
+    """Whether a document bears all of some names: in its title, its path, its metadata or on its first page."""
     values = " ".join(str(value) for value in passage.metadata.values())
-    head = re.findall(r"\w+", f"{passage.title} {values} {text_of(passage.document_id)[:FIRST_PAGE]}".casefold())
+    first = text_of(passage.document_id)[:FIRST_PAGE]
+    head = re.findall(r"[^\W_]+", f"{passage.title} {passage.document_id} {values} {first}".casefold())
     return set(names) <= set(head) | {word.removesuffix("s") for word in head}
 
 

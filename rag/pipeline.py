@@ -322,6 +322,9 @@ class Pipeline:
             scopes = domain.scopes()
             chosen = chosen.model_copy(update={"documents": scopes.filter(searched).documents})
             old = scopes.superseded(searched, datetime.now(UTC))
+        together = chosen.documents is not None
+        if not together and self._limits.scope and (titled := domain.scopes().titled(formula.names)):
+            chosen = chosen.model_copy(update={"documents": titled})
         kinds = dict.fromkeys(term.item.statement for term in formula.terms)
         queries = [statements.query(kind) for kind in kinds]
         stated = [
@@ -332,7 +335,7 @@ class Pipeline:
             )
             if passage.document_id not in old
         ]
-        computed = computing.compute(formula, stated, domain.text_of, together=chosen.documents is not None)
+        computed = computing.compute(formula, stated, domain.text_of, together=together)
         clock.lap("compute")
         return computed
 

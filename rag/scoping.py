@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from rag.revisions import FIELDS, REVISION, Revisions
@@ -49,6 +49,7 @@ class Scopes:
         for document, title in titles:
             for number in _ends(title):
                 numbers[number].add(document)
+        self._titles = titles
         self._revisions = Revisions(metadata, titles)
         self._numbers = {number: found for number, found in numbers.items() if len(found) <= MAX_NUMBERED}
         values: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
@@ -84,6 +85,12 @@ class Scopes:
             return Filter()
         dated = frozenset(document for document in found if self._years.get(document, set()) & _asked(question))
         return Filter(documents=tuple(sorted(dated or found)))
+
+    def titled(self, names: Collection[str]) -> tuple[str, ...]:
+        """The documents whose titles or paths hold all of some words in small letters, by id; none without words."""
+        wanted = set(names)
+        found = (document for document, title in self._titles if wanted <= set(_words(f"{title} {document}")))
+        return tuple(sorted(found))[:MAX_SCOPE] if wanted else ()
 
     def superseded(self, question: str, at: datetime | None = None) -> frozenset[str]:
         """The documents that others replace or that are not in force, by id; none where it says a revision."""

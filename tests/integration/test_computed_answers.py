@@ -172,3 +172,16 @@ def test_without_names_in_metadata_the_document_itself_must_say_them(tmp_path: P
     assert (told.text, told.basis) == ("Net sales: 9 (millions) in 2021.", "computed")
     assert asked(alone, "What were Fir Works' total net sales in FY2021, in USD millions?").basis != "computed"
     alone.close()
+
+
+def test_of_many_reports_without_metadata_the_one_whose_title_says_the_name_is_read(tmp_path: Path) -> None:
+    (tmp_path / "reports").mkdir()
+    for number in range(40):
+        text = INCOME.format(company="Annual report", year=2021, before=2020, sales=1_000 + number, cost=4)
+        (tmp_path / "reports" / f"HOLDING{number}_2021_10K.txt").write_text(text)
+    ingest(tmp_path / "data", tmp_path / "reports", HashedWords(dimensions=256))
+    many = open_pipeline(tmp_path / "data", lambda _: "9", decoding="extractive", min_relevance=0.0)
+    for number in (0, 17, 39):
+        told = asked(many, f"What were Holding{number}'s total net sales in FY2021, in USD millions?")
+        assert (told.text, told.basis) == (f"Net sales: {1_000 + number:,} (millions) in 2021.", "computed")
+    many.close()
