@@ -33,7 +33,7 @@ from evaluation.suites import Kind, SuiteQuestion
 from rag.adapters.cross_encoder import CrossEncoder
 from rag.adapters.embedding import DEFAULT_PACKAGE
 from rag.build import adapter_cards, open_embedder
-from rag.pipeline import reranked, reranker_text
+from rag.searching import reranked, reranker_text
 from rag.settings import Settings, load
 from rag.types import Passage
 

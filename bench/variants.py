@@ -123,7 +123,7 @@ VARIANTS: tuple[Variant, ...] = (
     Variant("4 passages", EVERY, _retrieval(passages=4)),
     Variant("16 passages", EVERY, _retrieval(passages=16)),
     Variant("no table rows", FREE, parts=NO_ROWS),
-    Variant("nothing computed", FREE, parts={"rag.formulas.asked": lambda _: None}),
+    Variant("nothing computed", FREE, parts={"rag.formula_questions.asked": lambda _: None}),
     # what the model reads
     Variant("sentences ranked by cosine alone", EVERY, parts={"rag.reading.COVERAGE_WEIGHT": 0.0}),
     Variant("neighbours of the best sentence", FREE, parts={"rag.reading.excerpts": with_neighbours}),

@@ -23,6 +23,7 @@ from rag.folder_copy import copy_shard
 from rag.pipeline import Pipeline
 from rag.protocols import Embedder, Index, LanguageModel, Reranker
 from rag.settings import Settings, load
+from rag.telemetry import silence_telemetry
 from rag.types import Document, RetrievalMode
 from rag.writer_lock import WriterLock
 
@@ -34,21 +35,6 @@ if TYPE_CHECKING:
 CORES_A_TURN = 4
 """Cores for each answer that is worked on at the same time: two at once on two cores are slower than one by one. A
 guess for machines with more than four, where nothing was measured."""
-
-
-def silence_telemetry() -> None:
-    """Tell every dependency, before it is imported, to report nothing and to dial nothing."""
-    quiet = {
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "DO_NOT_TRACK": "1",
-        "ANONYMIZED_TELEMETRY": "False",
-        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-        "TOKENIZERS_PARALLELISM": "false",
-        "OPENVINO_TELEMETRY_DISABLED": "1",
-        "CI": os.environ.get("CI", "true"),  # openvino_telemetry's own opt-out: it reports nothing in CI
-    }
-    for name, value in quiet.items():
-        os.environ.setdefault(name, value)
 
 
 def open_catalog(settings: Settings) -> Catalog:
@@ -237,26 +223,27 @@ def open_model(settings: Settings) -> LanguageModel:
         )
     from rag.adapters.llama_model import LlamaModel
     from rag.adapters.lora_files import fingerprint
-    from rag.engine.merging import merged
-    from rag.engine.weights import choose, steady
+    from rag.engine.prepared import prepare
 
-    folder = settings.data.directory / "models" / "weights"
     file = model_file(settings)
     threads = settings.model.threads or len(os.sched_getaffinity(0))
     adapters = _adapters(settings, file)
-    wanted, adapted = settings.model.weights_format, bool(adapters.files)
     plain = "" in (adapters.default, *adapters.domains.values())
-    weights = choose(file.path, file.sha256, folder, wanted=wanted, threads=threads, adapted=adapted, tell=_tell)
-    written = weights
-    if settings.model.own_words_format != "same" and wanted != "as-shipped":
-        written = steady(weights, file.path, folder, shipped_format=file.weights_format, plain=plain)
-    inside, own_words = merged((weights, written), file.path, folder, adapters.files, tell=_tell)
-    if plain:
-        own_words[""] = Path(written.path)
-    formats = dict.fromkeys((weights.format, written.format))
-    parts = ("llama/3", file.sha256, *formats, file.template, version("llama-cpp-python"), *fingerprint(adapters))
+    files = prepare(
+        file.path,
+        file.sha256,
+        settings.data.directory / "models" / "weights",
+        wanted=settings.model.weights_format,
+        own_words=settings.model.own_words_format,
+        shipped_format=file.weights_format,
+        threads=threads,
+        adapters=adapters.files,
+        plain=plain,
+        tell=_tell,
+    )
+    parts = ("llama/3", file.sha256, *files.formats, file.template, version("llama-cpp-python"), *fingerprint(adapters))
     return LlamaModel(
-        Path(weights.path),
+        Path(files.weights.path),
         name=file.name,
         template=file.template,
         context_tokens=min(settings.model.context_tokens, file.context_tokens or settings.model.context_tokens),
@@ -267,12 +254,12 @@ def open_model(settings: Settings) -> LanguageModel:
         memory_tokens=settings.model.memory_tokens,
         fingerprint=hashlib.sha256("\x1f".join(parts).encode()).hexdigest(),
         licence=file.licence,
-        weights_format=weights.format,
-        own_words_format=written.format,
+        weights_format=files.weights.format,
+        own_words_format=files.written.format,
         weights=file.sha256,
-        adapters={sha256: lora for sha256, lora in adapters.files.items() if sha256 not in inside},
-        merged=inside,
-        own_words=own_words if written is not weights else {},
+        adapters={sha256: lora for sha256, lora in adapters.files.items() if sha256 not in files.inside},
+        merged=files.inside,
+        own_words=files.own_words,
         plain=plain,
         adapter_of=adapters.of,
     )

@@ -7,12 +7,14 @@ together, leaves no answer: then the question is read like any other.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rag import formulas, grounding, statements
 from rag.formulas import Formula, Term
+from rag.statement_items import Item
 from rag.statements import Figure
 from rag.types import Citation, Passage
 
@@ -20,7 +22,7 @@ _SCALES = {"thousand": 1e3, "million": 1e6, "billion": 1e9}
 _WORDS = {scale: f" ({name}s)" for name, scale in _SCALES.items()}
 
 
-FIRST_PAGE = 2_000
+FIRST_LINES = 200
 """Characters in which a document says whose it is; further in it speaks of others too."""
 
 
@@ -38,37 +40,44 @@ def compute(
     """The formula's result with its citations, or None where a number of it is not found.
 
     passages: of the statements; text_of: a document's whole text; together: whether all documents that they are of
-    were asked for, by the question's names or by the caller's list; else all numbers must stand in one
+    were asked for, by the question's names or by the caller's list; else all numbers must stand in one, which is the
+    only one with such a statement or bears the names of the question
     """
     items = list(dict.fromkeys(term.item for term in formula.terms))
-    found = list(statements.figures(items, [p for p in passages if _is_of(p, formula.names, text_of)], text_of))
+    mine = [passage for passage in passages if _is_of(passage, formula.names, text_of)]
+    found = list(statements.figures(items, mine, text_of, currency=formula.currency))
+    documents = list(dict.fromkeys(figure.passage.document_id for _, figure in found))
     known = _chosen(formula.terms, found) if together else None
-    if not together:
-        for document in dict.fromkeys(figure.passage.document_id for _, figure in found):
+    if not together and (formula.names or len(documents) == 1):
+        for document in documents:
             own = [(item, figure) for item, figure in found if figure.passage.document_id == document]
             known = known or _chosen(formula.terms, own)
-    if not known:
+    scales = {figure.scale for figure in known.values()} if known else set()
+    if not known or (len(scales) > 1 and None in scales):
         return None
-    scale = next((figure.scale for figure in known.values() if figure.scale), None)
+    scale = next(iter(scales)) if len(scales) == 1 else min(s for s in scales if s)
     try:
-        result = formulas.value(formula.expression, {t: f.value * (f.scale or scale or 1.0) for t, f in known.items()})
-    except ZeroDivisionError:
+        result = formulas.value(formula.expression, {t: f.value * (f.scale or 1.0) for t, f in known.items()})
+    except (ZeroDivisionError, OverflowError):
+        return None
+    if not math.isfinite(result):
         return None
     used = {(p.document_id, p.start): p for p in (figure.passage for figure in known.values())}
     return Computed(_verdict(formula, known, result, scale, text_of), tuple(used.values()))
 
 
 def _is_of(passage: Passage, names: Sequence[str], text_of: Callable[[str], str]) -> bool:
-    """Whether a document bears all of some names: in its title, its path, its metadata or on its first page."""
-    values = " ".join(str(value) for value in passage.metadata.values())
-    first = text_of(passage.document_id)[:FIRST_PAGE]
-    head = re.findall(r"[^\W_]+", f"{passage.title} {passage.document_id} {values} {first}".casefold())
-    return set(names) <= set(head) | {word.removesuffix("s") for word in head}
+    """Whether a document bears all of some names: in its title, its path, its metadata or its first lines."""
+    first = text_of(passage.document_id)[:FIRST_LINES]
+    values = " . ".join(str(value) for value in passage.metadata.values())
+    head = re.sub(r"['’]s?\b", "", f"{passage.title} . {passage.document_id} . {values} . {first}".casefold())
+    borne = " ".join(re.findall(r"[^\W_]+|[.\n]", head.replace(", ", " ")))
+    return all(f" {name} " in f" {borne} " for name in names)
 
 
-def _chosen(terms: Sequence[Term], found: Iterable[tuple[statements.Item, Figure]]) -> dict[Term, Figure] | None:
+def _chosen(terms: Sequence[Term], found: Iterable[tuple[Item, Figure]]) -> dict[Term, Figure] | None:
     """A figure for each term, those of one item from one row where one has them all; None where a term has none."""
-    rows: dict[tuple[statements.Item, str, int], dict[Term, Figure]] = {}
+    rows: dict[tuple[Item, str, int], dict[Term, Figure]] = {}
     for item, figure in found:
         for term in terms:
             if term.item == item and statements.of_year(figure.heading, term.year):

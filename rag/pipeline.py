@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from rag import calibration, computing, filters, formulas, page_boxes, statements
+from rag import calibration, filters, page_boxes
 from rag.answering import Answerer, Brief, Limits, Outcome, unread
 from rag.catalog import Catalog, Generation
 from rag.documents import DocumentSummary
@@ -18,9 +18,9 @@ from rag.followup import standalone
 from rag.fusion import leading
 from rag.language import detect, said_of
 from rag.open_domains import OpenDomain, OpenDomains
-from rag.prompt import fingerprint, heading_line
+from rag.prompt import fingerprint
 from rag.protocols import Embedder, Index, LanguageModel, Reranker, Vectors
-from rag.revisions import FIELDS
+from rag.searching import Searcher
 from rag.stages import StageClock
 from rag.turns import IsCancelled, Turns, check
 from rag.types import (
@@ -46,13 +46,6 @@ from rag.vector_memory import RememberingEmbedder
 
 ABSTAINED = "The documents do not answer this question."
 """The text of an answer that abstains; the closest passages stand beside it."""
-
-NUMBERED_PASSAGES = 2
-"""Passages that lead where a question says a document's own number: its word first, the others' beside it."""
-
-STATEMENT_PASSAGES = 24
-"""Passages that are looked through for one financial statement: of 21 statements of filings that nobody reports on, the
-one that counts was among the best 13 (docs/experiments.md)."""
 
 UNSURE = "what the passages say is too unsure an answer"
 
@@ -83,9 +76,10 @@ class Pipeline:
         self._catalog = catalog
         self._embedder = embedder
         self._model = model
-        self._limits, self._reranker = limits, reranker
+        self._limits = limits
         self._reading = RememberingEmbedder(embedder, most=remembered_texts)
         self._answerer = Answerer(self._reading, model, limits)
+        self._searcher = Searcher(self._reading, limits, reranker)
         self._domains = OpenDomains(catalog, embedder, open_index)
         self._turns = Turns(turns)
         """To read passages and to weigh what they say: both take every core, and two at once only hold each other up
@@ -134,8 +128,8 @@ class Pipeline:
         budget = self._answerer.budget(searched, question.options)
         clock.lap("prepare")
         check(cancelled)
-        found = self._search(domain, searched, question, clock)
-        computed = self._computed(domain, searched, question, clock)
+        found = self._searcher.search(domain, searched, question, clock)
+        computed = self._searcher.compute(domain, searched, question, clock)
         if computed is not None:
             found = leading(computed.passages, found)
         yield RetrievalEvent(standalone_question=searched, passages=tuple(found))
@@ -219,13 +213,13 @@ class Pipeline:
         clock = StageClock()
         domain, searched = self._opened(question)
         budget = self._answerer.budget(searched, question.options)
-        found = self._search(domain, searched, question, clock)
+        found = self._searcher.search(domain, searched, question, clock)
         return self._brief(question, domain, searched, found, budget=budget, clock=clock)
 
     def passages(self, question: Question, *, mode: RetrievalMode | None = None) -> list[Passage]:
         """What retrieval finds, best first, without asking the model."""
         domain, searched = self._opened(question)
-        return self._search(domain, searched, question, StageClock(), mode=mode)
+        return self._searcher.search(domain, searched, question, StageClock(), mode=mode)
 
     def documents(self, domain: str, *, after: str = "", limit: int) -> list[DocumentSummary]:
         """At most `limit` stored documents without their texts, by id: those whose id comes after `after`."""
@@ -310,72 +304,6 @@ class Pipeline:
             cancelled=cancelled,
         )
 
-    def _computed(
-        self, domain: OpenDomain, searched: str, question: Question, clock: StageClock
-    ) -> computing.Computed | None:
-        """What code makes of a question for a sum or a line of financial statements; None for any other."""
-        formula = None if question.options else formulas.asked(searched)
-        if formula is None:
-            return None
-        chosen, old = question.filter, frozenset[str]()
-        if self._limits.scope and chosen.documents is None:
-            scopes = domain.scopes()
-            chosen = chosen.model_copy(update={"documents": scopes.filter(searched).documents})
-            old = scopes.superseded(searched, datetime.now(UTC))
-        together = chosen.documents is not None
-        if not together and self._limits.scope and (titled := domain.scopes().titled(formula.names)):
-            chosen = chosen.model_copy(update={"documents": titled})
-        kinds = dict.fromkeys(term.item.statement for term in formula.terms)
-        queries = [statements.query(kind) for kind in kinds]
-        stated = [
-            passage
-            for query, vector in zip(queries, self._reading.embed(queries), strict=True)
-            for passage in domain.index.search(
-                vector=vector, text=query, limit=STATEMENT_PASSAGES, mode=self._limits.mode, filter=chosen
-            )
-            if passage.document_id not in old
-        ]
-        computed = computing.compute(formula, stated, domain.text_of, together=together)
-        clock.lap("compute")
-        return computed
-
-    def _search(
-        self, domain: OpenDomain, text: str, question: Question, clock: StageClock, *, mode: RetrievalMode | None = None
-    ) -> list[Passage]:
-        vector = self._reading.embed([text])[0]
-        clock.lap("embed")
-        limit = question.max_passages or self._limits.passages
-        candidates = max(limit, self._limits.rerank_candidates) if self._reranker else limit
-
-        def search(documents: tuple[str, ...] | None, limit: int) -> list[Passage]:
-            return domain.index.search(
-                vector=vector,
-                text=text,
-                limit=limit,
-                mode=mode or self._limits.mode,
-                filter=question.filter.model_copy(update={"documents": documents}),
-            )
-
-        chosen = question.filter.documents
-        numbered: tuple[str, ...] = ()
-        old: frozenset[str] = frozenset()
-        if self._limits.scope and chosen is None:
-            scopes = domain.scopes()
-            chosen, numbered = scopes.filter(text).documents, scopes.numbered(text)
-            if not FIELDS & {condition.field for condition in question.filter.conditions}:
-                old = scopes.superseded(text, datetime.now(UTC))
-        found = search(chosen, wanted := candidates * 2 if old else candidates)
-        if not found and chosen != question.filter.documents:
-            found = search(question.filter.documents, wanted)
-        if numbered:
-            found = leading(search(numbered, NUMBERED_PASSAGES), found)
-        found = [passage for passage in found if passage.document_id not in old][:candidates]
-        clock.lap("search")
-        if self._reranker is not None and found:
-            found = reranked(text, found, self._reranker)[:limit]
-            clock.lap("rerank")
-        return found
-
     def _confidence(self, domain: OpenDomain, outcome: Outcome) -> tuple[float | None, float, str]:
         """The confidence, the least one that is given, and why both are a guess here; None where nothing was fitted."""
         manifest = domain.generation.manifest
@@ -426,15 +354,3 @@ class Pipeline:
             compatible=compatible,
             problem=problem,
         )
-
-
-def reranked(question: str, found: list[Passage], reranker: Reranker) -> list[Passage]:
-    """The scored passages best first, ties in their order, then those that the reranker did not reach."""
-    scores = reranker.scores(question, [reranker_text(passage) for passage in found])
-    order = sorted(range(len(scores)), key=lambda i: -scores[i])
-    return [found[i] for i in order] + found[len(scores) :]
-
-
-def reranker_text(passage: Passage) -> str:
-    """What a reranker reads of a passage."""
-    return f"{heading_line(passage)}\n{passage.text}"

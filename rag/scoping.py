@@ -14,6 +14,7 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from functools import cached_property
 
 from rag.revisions import FIELDS, REVISION, Revisions
 from rag.types import Filter, MetadataValue
@@ -26,6 +27,7 @@ MAX_SCOPE = 5_000
 MAX_NUMBERED = 4
 """Documents of one number: what more of them bear is a word, not a document's number."""
 
+_PLAIN = re.compile(r"[^\W_]+")
 _WORD = re.compile(r"[^\W_]+(?:&[^\W_]+)*")
 _YEAR = re.compile(r"(?<!\d)(?:FY ?|fiscal (?:year )?)?((?:19|20)\d\d)(?!\d)|\bFY ?['’]?(\d\d)\b", re.IGNORECASE)
 
@@ -87,10 +89,25 @@ class Scopes:
         return Filter(documents=tuple(sorted(dated or found)))
 
     def titled(self, names: Collection[str]) -> tuple[str, ...]:
-        """The documents whose titles or paths hold all of some words in small letters, by id; none without words."""
-        wanted = set(names)
-        found = (document for document, title in self._titles if wanted <= set(_words(f"{title} {document}")))
-        return tuple(sorted(found))[:MAX_SCOPE] if wanted else ()
+        """The documents whose titles or paths hold some names in small letters, by id; none where there are none."""
+        sets = [self._bearing.get(word, frozenset()) for name in names for word in name.split()]
+        found = frozenset.intersection(*sets) if sets else frozenset()
+        return tuple(sorted(d for d in found if all(f" {name} " in self._heads[d] for name in names)))
+
+    @cached_property
+    def _heads(self) -> dict[str, str]:
+        """Document id -> the words of its title and path, with a space before and after each."""
+        said = {document: _PLAIN.findall(f"{title} . {document}".casefold()) for document, title in self._titles}
+        return {document: f" {' '.join(found)} " for document, found in said.items()}
+
+    @cached_property
+    def _bearing(self) -> dict[str, frozenset[str]]:
+        """Word of a title or path -> the documents."""
+        found: dict[str, set[str]] = defaultdict(set)
+        for document, head in self._heads.items():
+            for word in head.split():
+                found[word].add(document)
+        return {word: frozenset(documents) for word, documents in found.items() if len(documents) <= MAX_SCOPE}
 
     def superseded(self, question: str, at: datetime | None = None) -> frozenset[str]:
         """The documents that others replace or that are not in force, by id; none where it says a revision."""

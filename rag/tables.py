@@ -24,13 +24,19 @@ _CHANGE = re.compile(
     r"(?:percent|%|\brate\b).*\b(?:chang|grow|increas|decreas|declin)\w*|year[- ]over[- ]year|\byoy\b",
     re.IGNORECASE | re.DOTALL,
 )
-_SCALE = re.compile(r"\b(?:in )?(thousands|millions|billions)\b", re.IGNORECASE)
+_SCALE = re.compile(
+    r"(?:\bin (?!\w+ of\b)(?:[\w$€£.]+ ){0,3}?|\((?:[^()\n]{0,40} )?|^ *|[$€£] ?)"
+    r"(thousands|millions|billions)\b(?! of\b)",
+    re.IGNORECASE,
+)
 SCALES = {"thousands": 1e3, "millions": 1e6, "billions": 1e9}
 _CURRENCY = frozenset("$€£¥")
 HEADER_LINES = 60
 """How far above a row its columns' headings are looked for: a long page."""
 PAGE = 16_000
 """Characters of such a page at the most."""
+LONGEST_LINE = 2_000
+"""A longer one is no line of a table, and is not taken apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +61,8 @@ class Row:
 def rows(text: str, start: int = 0, end: int | None = None) -> Iterator[Row]:
     """The rows that lie within `text[start:end]`, in order."""
     for match in re.finditer(r"[^\n]+", text[start:end]):
-        row = row_at(text, start + match.start(), start + match.end())
+        short = len(match[0]) <= LONGEST_LINE
+        row = row_at(text, start + match.start(), start + match.end()) if short else None
         if row is not None:
             yield row
 
@@ -115,19 +122,27 @@ def _barred(line: str) -> list[str]:
 
 
 def headings(text: str, row: Row) -> tuple[str, ...]:
-    """What stands above each of a row's cells in the nearest line with as many cells; empty where none is found."""
-    above = text[: row.start].rfind("\n")
+    """What stands above each of a row's cells in the nearest line with as many cells; empty where none is found.
+
+    None is looked for beyond a line of years: what stands there heads another table.
+    """
+    lowest = max(0, row.start - PAGE)
+    above = text.rfind("\n", lowest, row.start)
     for _ in range(HEADER_LINES):
         if above < 0:
             break
-        begin = text.rfind("\n", 0, above) + 1
-        if row_at(text, begin, above) is None:
+        begin = text.rfind("\n", lowest, above) + 1 or lowest
+        if above - begin <= LONGEST_LINE and row_at(text, begin, above) is None:
             cells = [cell.text for cell in _joined(_cells(text, begin, above))]
             for found in (cells[1:], cells):
                 named = all(any(c.isalnum() for c in heading) for heading in found)
                 if len(found) == len(row.cells) and named and not all(map(_is_amount, found)):
-                    return tuple(found)
+                    return () if found != cells and _YEAR.fullmatch(cells[0]) else tuple(found)
+            if len(cells) > 1 and all(map(_YEAR.fullmatch, cells)):
+                return ()
         above = begin - 1
+        if begin <= lowest:
+            break
     return ()
 
 
@@ -194,9 +209,13 @@ def _scale(text: str, row: Row) -> str:
 
 
 def _scale_word(text: str, row: Row) -> str:
+    """Of lines that go on with one another ("in millions, except shares in thousands") the first says it."""
     above = text[max(0, row.start - PAGE) : row.start].splitlines()[-HEADER_LINES:]
-    found = next((match[1] for line in reversed(above) if len(line) < 200 and (match := _SCALE.search(line))), "")
-    return found.lower()
+    said = [match[1].lower() if len(line) < 200 and (match := _SCALE.search(line)) else "" for line in above]
+    last = max((i for i, word in enumerate(said) if word), default=None)
+    while last and said[last - 1]:
+        last -= 1
+    return said[last] if last is not None else ""
 
 
 def _cells(text: str, start: int, end: int) -> list[Cell]:

@@ -218,10 +218,9 @@ class Answer(Value):
     abstained: bool
     reason: str = Field(description="why it abstained, or empty")
     basis: Literal["model", "span", "quote", "option", "computed", "none"] = Field(
-        default="none",
+        "none",
         description="whose words the text is: the model's, checked; a document's sentence, for the words in it that "
-        "the model chose; a document's best sentence; the chosen option; computed by code from numbers of the "
-        "documents; none",
+        "the model chose; a document's best sentence; the chosen option; computed from the documents' numbers; none",
     )
     confidence: float | None = Field(
         default=None, ge=0, le=1, description="probability that the best answer found is right; None without a fit"
@@ -371,19 +370,15 @@ class ModelCard(Value):
     context_tokens: PositiveInt
     device: str = Field(description="where it really runs: 'cpu', the name of the GPU, or a URL")
     weights_format: str = Field(description="for example 'Q8_0'; empty for a remote model")
-    own_words_format: str = Field(
-        default="", description="what own words are written with where that is another; empty where it is not"
-    )
+    own_words_format: str = Field(default="", description="what own words are written with where that is another")
     licence: str = ""
-    scores: bool = Field(
-        default=False, description="whether `score` and `extract` work: a remote model tells no likelihoods"
-    )
+    scores: bool = Field(False, description="whether `score` and `extract` work: a remote model tells no likelihoods")
     weights: str = Field(default="", description="hex sha256 of the file it comes from, whatever its format now")
 
     @property
     def formats(self) -> str:
         """In words."""
-        return self.weights_format + (f", own words {self.own_words_format}" if self.own_words_format else "")
+        return ", own words ".join(filter(None, (self.weights_format, self.own_words_format)))
 
 
 class EngineStatistics(Value):

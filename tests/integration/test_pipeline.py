@@ -13,7 +13,8 @@ from rag.calibration import Calibration, Fit
 from rag.catalog import Catalog
 from rag.documents import DocumentStore
 from rag.errors import IncompatibleIndex, InvalidQuestion, UnknownDomain
-from rag.pipeline import ABSTAINED, UNSURE, UNVERIFIED, Pipeline, reranked
+from rag.pipeline import ABSTAINED, UNSURE, UNVERIFIED, Pipeline
+from rag.searching import reranked
 from rag.types import (
     CitationEvent,
     Condition,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.filings import GROUPS, says, tally
-from rag.formulas import asked
+from rag.formula_questions import asked
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from rag.statements import ITEMS, figures, mentioned, of_year
+from rag.statement_items import ITEMS, mentioned
+from rag.statements import figures, of_year
 from rag.types import Passage
 
 BY_NAME = {item.name: item for item in ITEMS}
@@ -86,19 +87,17 @@ def found(item: str, year: int, *texts: str) -> list[str]:
         ("total current assets", ["total current assets"]),
         ("D&A and COGS", ["depreciation and amortization", "cost of goods sold"]),
         ("the art of warfare", []),
-        ("footwear revenue and total assets", [None, "total assets"]),
-        ("revenue from advertising", [None]),
     ],
 )
-def test_items_are_known_by_what_questions_call_them(text: str, items: list[str | None]) -> None:
-    assert [item and item.name for item in mentioned(text)] == items
+def test_items_are_known_by_what_questions_call_them(text: str, items: list[str]) -> None:
+    assert [item.name for item in mentioned(text)] == items
 
 
 @pytest.mark.parametrize(
     ("item", "year", "amounts"),
     [
-        ("revenue", 2021, ["195,929", "192,052"]),
-        ("revenue", 2020, ["166,761", "163,220"]),
+        ("revenue", 2021, ["195,929"]),
+        ("revenue", 2020, ["166,761"]),
         ("cost of goods sold", 2021, ["170,684"]),
         ("operating income", 2021, ["6,708"]),
         ("net income", 2021, ["5,079"]),
@@ -164,5 +163,43 @@ def test_a_passage_is_read_with_the_page_around_it_and_not_where_its_document_ch
 def test_a_label_of_a_million_characters_is_passed_over() -> None:
     hostile = INCOME + "provision for income tax " * 40_000 + "   1   2\n"
     begin = time.process_time()
-    assert found("income tax expense", 2021, hostile) == ["1,601"]
+    assert found("operating income", 2021, hostile) == ["6,708"]
     assert time.process_time() - begin < 5, "no race: compared with every pattern it takes minutes"
+
+
+@pytest.mark.parametrize(
+    "heading",
+    ["Q4 2021", "Budget 2021", "2021 RMB", "2021 over 2020", "Three months 2021", "2021 pro forma"],
+)
+def test_a_heading_that_is_more_than_a_year_is_none(heading: str) -> None:
+    assert not of_year(heading, 2021)
+    assert of_year("As of December 31, 2021", 2021)
+    assert of_year("FY21", 2021)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        INCOME.replace("2021   2020", "September 30, 2021   December 31, 2020"),
+        INCOME.replace("2021   2020", "Budget 2021   Actual 2021"),
+        INCOME.replace("(in millions)", "(EUR in millions)").replace("$", ""),
+        INCOME.replace("Cost of sales (Note 4)   170,684   144,939", "Cost of sales   1   2\nCost of sales   3   4"),
+        INCOME.replace("Year ended", "Half-year ended"),
+    ],
+)
+def test_what_may_be_another_number_gives_none(page: str) -> None:
+    passages = [passage("0", page)]
+    item = BY_NAME["cost of goods sold"]
+    assert list(figures([item], passages, lambda _: page, currency="USD")) == []
+
+
+def test_a_row_that_lacks_a_column_has_no_headings_and_no_figure() -> None:
+    page = CASH.replace("   December 31, 2021   December 31, 2020", "   2022   2021   2020")
+    assert found("capital expenditure", 2021, page) == []
+
+
+def test_a_long_line_above_is_passed_over() -> None:
+    hostile = "a  " * 70_000 + "\n" + INCOME + "Net sales   1   2\n" * 200
+    begin = time.process_time()
+    assert found("operating income", 2021, hostile) == ["6,708"]
+    assert time.process_time() - begin < 5, "no race: taken apart for each row it takes minutes"
