@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from rag import formulas, grounding, statements
+from rag import formulas, grounding, statements, tables
 from rag.formulas import Formula, Term
 from rag.statement_items import Item
 from rag.statements import Figure
@@ -40,20 +40,20 @@ def compute(
     """The formula's result with its citations, or None where a number of it is not found.
 
     passages: of the statements; text_of: a document's whole text; together: whether all documents that they are of
-    were asked for, by the question's names or by the caller's list; else all numbers must stand in one, which is the
-    only one with such a statement or bears the names of the question
+    were asked for, by the question's names or by the caller's list; else all numbers must stand in one. Without a name
+    in the question it must be the only one with such a statement
     """
     items = list(dict.fromkeys(term.item for term in formula.terms))
     mine = [passage for passage in passages if _is_of(passage, formula.names, text_of)]
     found = list(statements.figures(items, mine, text_of, currency=formula.currency))
     documents = list(dict.fromkeys(figure.passage.document_id for _, figure in found))
-    known = _chosen(formula.terms, found) if together else None
-    if not together and (formula.names or len(documents) == 1):
+    known = _chosen(formula.terms, found) if together and (formula.names or len(documents) == 1) else None
+    if known is None and (formula.names or len(documents) == 1):
         for document in documents:
             own = [(item, figure) for item, figure in found if figure.passage.document_id == document]
             known = known or _chosen(formula.terms, own)
     scales = {figure.scale for figure in known.values()} if known else set()
-    if not known or (len(scales) > 1 and None in scales):
+    if not known or (None in scales and (len(scales) > 1 or formula.unit)):
         return None
     scale = next(iter(scales)) if len(scales) == 1 else min(s for s in scales if s)
     try:
@@ -68,11 +68,16 @@ def compute(
 
 def _is_of(passage: Passage, names: Sequence[str], text_of: Callable[[str], str]) -> bool:
     """Whether a document bears all of some names: in its title, its path, its metadata or its first lines."""
-    first = text_of(passage.document_id)[:FIRST_LINES]
-    values = " . ".join(str(value) for value in passage.metadata.values())
-    head = re.sub(r"['’]s?\b", "", f"{passage.title} . {passage.document_id} . {values} . {first}".casefold())
-    borne = " ".join(re.findall(r"[^\W_]+|[.\n]", head.replace(", ", " ")))
-    return all(f" {name} " in f" {borne} " for name in names)
+    text = text_of(passage.document_id)[:FIRST_LINES]
+    row = next(tables.rows(text), None)
+    borne = f" {_words(f'{passage.title} . {passage.document_id} . {text[: row.start if row else None]}')} "
+    values = {_words(str(value)) for value in passage.metadata.values()}
+    return all(f" {name} " in borne or name in values for name in names)
+
+
+def _words(text: str) -> str:
+    """In small letters, without possessives, a blank between two."""
+    return " ".join(re.findall(r"[^\W_]+|[.\n]", re.sub(r"['’]s?\b", "", text.casefold()).replace(", ", " ")))
 
 
 def _chosen(terms: Sequence[Term], found: Iterable[tuple[Item, Figure]]) -> dict[Term, Figure] | None:

@@ -10,12 +10,12 @@ bears ("revenue from advertising", "target margin" and "Tesla" where there is no
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from rag import formulas
+from rag.formula_names import ALLOWED, KNOWN, RATIO, WORD, bare, names, narrowed, spelled
 from rag.formulas import Expression, Formula, Operation, Term
-from rag.lexical import STOP_WORDS
-from rag.statement_items import ITEMS, PLAIN, Item, mentioned, years_of
+from rag.statement_items import Item, mentioned, years_of
 
 _YEAR = r"(?:FY ?|fiscal (?:year )?|year )?((?:19|20)\d\d)"
 _BODY = r".+?)(?=\.\s|\.$|[?;\n]|$)"
@@ -44,27 +44,21 @@ _COMPOUND = re.compile(r"\bcagr\b|\bcompound(?:ed)? annual growth", re.IGNORECAS
 _MOVES = re.compile(
     r"\b(?:chang\w+|grow\w*|increas\w+|decreas\w+|difference|average|mean|cagr|yoy|year[- ]over)", re.IGNORECASE
 )
-KNOWN = {
-    "current ratio|working capital ratio": "total current assets / total current liabilities",
-    "(?:net )?working capital": "total current assets - total current liabilities",
-    "free cash flow|fcf": "cash from operations - capex",
-    "ebitda": "operating income + depreciation and amortization",
-    "gross (?:profit )?margin": "(revenue - cogs) / revenue",
-    "operating (?:profit |income )?margin": "operating income / revenue",
-    "net (?:profit |income )?margin": "net income / revenue",
-}
-"""What every textbook defines alike; the answer shows what was computed."""
-_RATIO = re.compile(rf"\b(?:{'|'.join(KNOWN)})\b(?! margin)", re.IGNORECASE | re.ASCII)
 _OTHER = re.compile(
     r"\b(?:adjusted|exclud\w+|organic\w*|constant[- ]currency|non-?gaap|pro[- ]forma|real|comparable|same[- ]store|"
     r"segments?|divisions?|guidance|forecast\w*|expect\w*|project(?:ed|ions?)|budget\w*|discontinued|quarter\w*|Q[1-4]|"
-    r"H[12]|half[- ]year|months?|before|after|until|since|prior|previous|last|next|per|why|when|where|who|must|should|"
-    r"average (?:annual|year|growth)|(?<!compound )(?<!compounded )annual(?:ized|ised)? growth|"
+    r"H[12]|half[- ]year|months?|year[- ]to[- ]date|average (?:annual|year|growth)|"
+    r"(?<!compound )(?<!compounded )annual(?:ized|ised)? growth)\b",
+    re.IGNORECASE,
+)
+"""Other numbers than a statement's for a whole year."""
+_VAGUE = re.compile(
+    r"\b(?:before|after|until|since|prior|previous|last|next|per|why|when|where|who|must|should|"
     r"(?:january|february|march|april|may|june|july|august|september|october|november|december) (?:19|20)\d\d)\b|"
     r"(?:19|20)\d\d ?[-/–] ?\d\d(?!\d)",
     re.IGNORECASE,
 )
-"""Of other numbers than a statement's for a whole year, or of no number at all."""
+"""In what is asked itself: another year, or no number at all."""
 _UNIT = re.compile(
     r"\b(?:usd|us\$|dollars?|eur|euros?|gbp|in) ?(thousand|million|billion)s?\b|\$ ?(thousand|million|billion)s?\b",
     re.IGNORECASE | re.ASCII,
@@ -85,22 +79,6 @@ _TOKEN = re.compile(
 )
 _ASKED = re.compile(r"\b(?:what|how (?:much|large|high|many)|calculate|compute|give|tell)\b", re.IGNORECASE)
 _BRACKETS = re.compile(r"\(([^)]*)\)")
-_WORD = re.compile(r"[^\W_]+")
-_JOINED = re.compile(r"[^\W_]+&[^\W_]+")
-"""AT&T: neither of its words would be told from everyday ones."""
-_DATES = re.compile(rf"{_YEAR}|\bFY\b|\b(?:\d|two|three|four|five)[- ]year\b|\b\d{{1,2}}\b", re.IGNORECASE)
-_EVERYDAY = """
-    usd us eur gbp dollars euros gaap ifrs yoy sec form p l d a k consolidated statement statements balance sheet
-    income cash flow flows operations position earnings financial line item items annual report reported figures
-    report reports record recorded make made pay paid payout spend spent generate generated earn earned hold held post
-    posted according answer answers address assume base based basing calculate compute consider considering extract
-    looking need please provide round show state take taking use using utilizing want primarily provided detail details
-    outlined information thousand million billion percent decimal fy one two three four five no cagr
-    compound compounded rate
-    january february march april may june july august september october november december
-"""
-_ALLOWED = STOP_WORDS | PLAIN | frozenset(_EVERYDAY.split())
-"""Words that name nobody and narrow nothing."""
 
 DEEPEST = 20
 """Brackets within brackets, and definitions within definitions; a stranger's would exhaust the stack."""
@@ -122,7 +100,9 @@ def asked(question: str) -> Formula | None:
     if (
         not years
         or mentioned(beside.partition(" . ")[0])
-        or _OTHER.search(asking)
+        or _OTHER.search(said)
+        or _VAGUE.search(asking)
+        or (not defined and narrowed(asking))
         or any(_OTHER.search(body) for body in defined.values())
     ):
         return None
@@ -134,7 +114,7 @@ def asked(question: str) -> Formula | None:
         return None
     name, expression = found
     unit, decimals = _UNIT.search(text), _DECIMALS.search(text)
-    if isinstance(expression, Term) and not (unit or _AMOUNT.search(asking)):
+    if (isinstance(expression, Term) and not (unit or _AMOUNT.search(asking))) or (unit and size == 0 and not defined):
         return None
     relative = any(pattern.search(text + name) for pattern in (_PERCENT, _COMPOUND, _RELATIVE)) or name.endswith(
         "margin"
@@ -147,7 +127,7 @@ def asked(question: str) -> Formula | None:
         decimals=_COUNT[decimals[1].lower()] if decimals else None,
         unit=(unit[1] or unit[2]).lower() if unit and size == 1 else "",
         currency=next((name for name, said in _CURRENCY.items() if re.search(said, text, re.IGNORECASE)), ""),
-        names=_names(asking, beside, defined),
+        names=names(asking, beside, defined),
     )
 
 
@@ -168,60 +148,20 @@ def _years(asking: str) -> list[int]:
     return sorted(years_of(asking))
 
 
-# --- names ---
-
-
-def _names(asking: str, beside: str, defined: Mapping[str, str]) -> tuple[str, ...]:
-    """Words that are not of the formula: of what is asked all of them, beside it those with a capital."""
-    allowed = set(_ALLOWED)
-    for name in defined:
-        tokens = _WORD.findall(name)
-        allowed |= {
-            t.casefold() for t in tokens if t.islower() or t.isupper() or re.search(rf"\b{t.lower()}\b", asking)
-        }
-        allowed |= set(_spelled(name, asking))
-        if before := re.search(rf"((?:[\w-]+ ){{1,6}})\({re.escape(name)}\)", asking, re.IGNORECASE):
-            allowed |= {word for word in _WORD.findall(before[1]) if word.islower()}
-    asking = _bare(re.sub(r"\(formerly[^)]*\)", " ", asking, flags=re.IGNORECASE))
-    found = _sequences(asking, lambda word: word.casefold() not in allowed)
-    found += [match.casefold().replace("&", " ") for match in _JOINED.findall(asking) if match.casefold() != "p&l"]
-    found += _sequences(_bare(beside), lambda word: word.casefold() not in allowed and not word.islower())
-    return tuple(dict.fromkeys(found))
-
-
-def _bare(text: str) -> str:
-    """Without items, ratios, years and possessives."""
-    for pattern in (*(item.asked for item in ITEMS), _RATIO, _MARGIN, _DATES, re.compile(r"['’]s?\b")):
-        text = pattern.sub(" . " if pattern is not _DATES else " ", text)
-    return text
-
-
-def _sequences(text: str, is_name: Callable[[str], bool]) -> list[str]:
-    """Words that are names, those side by side together, in small letters."""
-    found: list[str] = []
-    end = -1
-    for match in _WORD.finditer(text):
-        if is_name(match[0]):
-            joined = end >= 0 and re.fullmatch(r"[ &.'’-]{1,3}", text[end : match.start()])
-            found[-1:] = [f"{found[-1]} {match[0].casefold()}"] if joined else [*found[-1:], match[0].casefold()]
-            end = match.end()
-        else:
-            end = -1
-    return found
-
-
 # --- what is said without being defined ---
 
 
 def _said(asking: str, years: Sequence[int], *, known: bool) -> tuple[str, Expression] | None:
     """known: whether a ratio may be meant as textbooks define it."""
     if share := _SHARE.search(asking):
-        return _over_years(asking, years, mentioned(asking[: share.start()])[-1:], mentioned(asking[share.end() :])[:1])
+        return _over_years(asking, years, mentioned(asking[: share.start()]), mentioned(asking[share.end() :]))
     if margin := _MARGIN.search(asking):
-        return _over_years(asking, years, mentioned(asking[: margin.start()])[-1:], mentioned("revenue"))
+        return _over_years(asking, years, mentioned(asking[: margin.start()]), mentioned("revenue"))
     if len(years) == 1 and _MOVES.search(asking):
         return None
-    if ratio := _RATIO.search(asking):
+    if ratio := RATIO.search(asking):
+        if len(RATIO.findall(asking)) > 1 or mentioned(RATIO.sub(" . ", asking)):
+            return None
         body = next((body for said, body in KNOWN.items() if re.fullmatch(said, ratio[0], re.IGNORECASE)), "")
         expression = _Parser({}, years[0]).parse(body) if known and len(years) == 1 else None
         return (ratio[0].casefold(), expression) if expression is not None else None
@@ -234,6 +174,10 @@ def _of_one(asking: str, item: Item, years: Sequence[int]) -> tuple[str, Express
     first, last = Term(item, years[0]), Term(item, years[-1])
     if len(years) == 1:
         return item.name, first
+    moved = sum(bool(said.search(asking)) for said in (_COMPOUND, _RELATIVE, _DIFFERENCE))
+    several = len(years) > 2 and re.search(r"year[- ]over[- ]year|yoy", asking, re.IGNORECASE)
+    if several or (moved and _AVERAGE.search(asking)) or (_AVERAGE.search(asking) and re.search("growth", asking)):
+        return None
     root = 1.0 / (years[-1] - years[0])
     ways: tuple[tuple[re.Pattern[str], str, Expression], ...] = (
         (_COMPOUND, "compound annual growth", Operation("-", Operation("^", Operation("/", last, first), root), 1.0)),
@@ -276,7 +220,7 @@ def _defined(bodies: Mapping[str, str], asking: str, years: Sequence[int]) -> tu
     roots = [name for name in bodies if not any(_says(name, body) for other, body in bodies.items() if other != name)]
     if len(roots) != 1 or len(years) != 1:
         return None
-    if not (_says(roots[0], asking) or _spelled(roots[0], asking) or roots[0].casefold() in ("it", "this")):
+    if not (_says(roots[0], asking) or spelled(roots[0], asking) or roots[0].casefold() in ("it", "this")):
         return None
     if _MOVES.search(re.sub(re.escape(roots[0]), " ", asking, flags=re.IGNORECASE)):
         return None
@@ -358,7 +302,7 @@ class _Parser:
 
 def _left(phrase: str) -> bool:
     """Whether a phrase says more than an item and its year: "average total assets", "prior year revenue"."""
-    return bool(_MOVES.search(phrase)) or any(word.casefold() not in _ALLOWED for word in _WORD.findall(_bare(phrase)))
+    return bool(_MOVES.search(phrase)) or any(word.casefold() not in ALLOWED for word in WORD.findall(bare(phrase)))
 
 
 def _tokens(body: str) -> list[str]:
@@ -382,13 +326,6 @@ def _tokens(body: str) -> list[str]:
 
 def _says(name: str, text: str) -> bool:
     return bool(re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text, re.IGNORECASE))
-
-
-def _spelled(name: str, text: str) -> list[str]:
-    """The words of a text that a name is the initials of: "return on assets" for ROA."""
-    tokens = [word.casefold() for word in _WORD.findall(text)]
-    runs = (tokens[at : at + len(name)] for at in range(len(tokens) - len(name) + 1))
-    return next((run for run in runs if len(name) > 1 and "".join(word[0] for word in run) == name.casefold()), [])
 
 
 def _last_words(name: str) -> str:

@@ -217,18 +217,23 @@ ITEMS: tuple[Item, ...] = (
 )
 
 
-def mentioned(text: str) -> list[Item]:
-    """The items that a text names, in its order; of two at one place the longer name."""
+def places(text: str) -> list[tuple[int, int, Item]]:
+    """Where a text names items: start, end and which, in its order; of two at one place the longer name."""
     found = sorted(
         (match.start(), -len(match[0]), i) for i, item in enumerate(ITEMS) for match in item.asked.finditer(text)
     )
-    items: list[Item] = []
+    named: list[tuple[int, int, Item]] = []
     end = 0
     for start, length, i in found:
         if start >= end:
             end = start - length
-            items.append(ITEMS[i])
-    return items
+            named.append((start, end, ITEMS[i]))
+    return named
+
+
+def mentioned(text: str) -> list[Item]:
+    """The items that a text names, in its order."""
+    return [item for _, _, item in places(text)]
 
 
 def years_of(text: str) -> list[int]:

@@ -41,11 +41,14 @@ income, and notes on taxes begin with the income before them."""
 
 _PART_OF_A_YEAR = re.compile(
     r"\b(?:(?:three|six|nine|[369])[- ]months?|(?:1[2-7]|2[3-8]|3[5-9]|twelve|thirteen|twenty(?:-six)?|thirty-nine)"
-    r"[- ]weeks?|quarters?|half[- ]years?) (?:ended|ending|to)\b|"
-    r"\b(?:Q[1-4]|H[12]|first half|half[- ]year) (?:19|20)\d\d",
+    r"[- ]weeks?|quarters?|half[- ]years?)(?: periods?)? (?:ended|ending|to)\b|\byear[- ]to[- ]date\b|"
+    r"\b(?:first|second|third|fourth) (?:quarter|half) (?:results|of|(?:19|20)\d\d)|\bquarter +quarter\b|"
+    r"\b(?:Q[1-4]|H[12]|[1-4]Q|half[- ]year) ?(?:FY ?)?['’]?(?:(?:19|20)\d\d|\d\d\b)|"
+    r"\b(?:mar|jun|sep)\w* 3[01],? {2,}dec\w* 31\b|"
+    r"\bpro forma\b[^\n]{0,60}\bstatements?\b|\bparent company only\b|\bforecast\b",
     re.IGNORECASE,
 )
-"""The columns of such a page are named by a year, and are none."""
+"""The columns of such a page are named by a year, and are none, or not the company's."""
 
 _CURRENCIES = {
     "USD": re.compile(r"\$|\bUSD\b|\bdollars?\b", re.IGNORECASE),
@@ -127,6 +130,11 @@ def _figures(item: Item, page: _Page) -> Iterator[Figure]:
         headings = tables.headings(page.text, row) if how == surest is not None else ()
         if not _whole_years(headings) or _a_share(row, page.greatest):
             continue
+        values = [tables.value(cell.text) or 0.0 for cell in row.cells]
+        if item.spent and min(values) < 0 < max(values):
+            continue  # income in one year and expense in another
+        if "used" in row.label.casefold() and "provided" not in row.label.casefold() and max(values) > 0:
+            continue  # a minus without its sign
         for cell, heading in zip(row.cells, headings, strict=False):
             value = tables.value(cell.text)
             if value is not None and "%" not in cell.text:
@@ -144,7 +152,8 @@ def _whole_years(headings: Sequence[str]) -> bool:
     years = [tuple(years_of(heading)) for heading in headings]
     months = {_MONTHS.index(match[0].casefold()) for heading in headings for match in _MONTH.finditer(heading)}
     near = not months or min(max((a - b) % 12 for a in months) for b in months) <= 1
-    return bool(years) and len(set(years)) == len(years) and near
+    days = {tuple(re.findall(r"\b\d{1,2}\b", heading)) for heading in headings}
+    return bool(years) and len(set(years)) == len(years) and near and (bool(months) or len(days) == 1)
 
 
 def _a_share(row: tables.Row, greatest: float) -> bool:

@@ -138,7 +138,7 @@ def headings(text: str, row: Row) -> tuple[str, ...]:
                 named = all(any(c.isalnum() for c in heading) for heading in found)
                 if len(found) == len(row.cells) and named and not all(map(_is_amount, found)):
                     return () if found != cells and _YEAR.fullmatch(cells[0]) else tuple(found)
-            if len(cells) > 1 and all(map(_YEAR.fullmatch, cells)):
+            if sum(bool(_YEAR.search(cell)) for cell in cells) > 1:
                 return ()
         above = begin - 1
         if begin <= lowest:

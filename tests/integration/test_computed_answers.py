@@ -146,8 +146,14 @@ def test_what_cannot_be_computed_is_read_like_any_other_question(pipeline: Pipel
     assert "compute" in {timing.stage for timing in answer.trace.timings}
 
 
-def test_documents_that_the_caller_names_belong_together(pipeline: Pipeline) -> None:
+def test_companies_are_not_mixed_where_nobody_named_one(pipeline: Pipeline) -> None:
+    documents = ("Birch Foods-2021-income", "Cedar Lines-2021-balance")
     text = "What is the FY2021 quick share? Quick share is defined as: net income / inventory."
+    assert asked(pipeline, text, documents=documents).basis != "computed"
+
+
+def test_documents_that_the_caller_names_belong_together(pipeline: Pipeline) -> None:
+    text = "What is the FY2021 quick share of Birch Foods? Quick share is defined as: net income / inventory."
     documents = ("Birch Foods-2021-income", "Birch Foods-2021-balance")
     assert (
         asked(pipeline, text, documents=documents).text

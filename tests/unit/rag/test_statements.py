@@ -185,6 +185,9 @@ def test_a_heading_that_is_more_than_a_year_is_none(heading: str) -> None:
         INCOME.replace("(in millions)", "(EUR in millions)").replace("$", ""),
         INCOME.replace("Cost of sales (Note 4)   170,684   144,939", "Cost of sales   1   2\nCost of sales   3   4"),
         INCOME.replace("Year ended", "Half-year ended"),
+        INCOME.replace("2021   2020", "6/30/2021   12/31/2020"),
+        INCOME.replace("(in millions)", "for the three-month period ended June 30"),
+        INCOME.replace("Consolidated Statements", "Pro Forma Statements"),
     ],
 )
 def test_what_may_be_another_number_gives_none(page: str) -> None:
