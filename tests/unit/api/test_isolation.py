@@ -11,6 +11,7 @@ import asyncio
 import copy
 import json
 import re
+import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ from tests.fakes.tenants import Tenants, mark
 
 HELD = "held-by-another"
 """Stands in a drawn request for an id that the foreign domain's owner holds."""
+SETTLING = 20
+"""Times that a difference is looked at again before it counts."""
 
 MINE, FOREIGN, MISSING = "mine", "b7f3e1d9c5a20864", "c0ffee0ddba11fed"
 EXAMPLES = 10_000
@@ -269,6 +272,12 @@ def check_nothing_leaks(worlds: Worlds, key: str, which: int, request: dict[str,
     if FOREIGN not in sent:
         assert FOREIGN.encode() not in shown(found)
     without = worlds.ask(worlds.without, dict(request))
+    for _ in range(SETTLING):
+        if found.status_code == without.status_code:
+            break
+        # A job of one's own domain is done in one world and at work in the other; what a foreign one changes stays.
+        time.sleep(0.2)
+        found, without = worlds.ask(worlds.with_it, dict(request)), worlds.ask(worlds.without, dict(request))
     assert found.status_code == without.status_code
     if found.status_code >= 400:
         assert found.content == without.content
