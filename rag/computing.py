@@ -18,7 +18,7 @@ from rag.statement_items import Item
 from rag.statements import Figure
 from rag.types import Citation, Passage
 
-_SCALES = {"thousand": 1e3, "million": 1e6, "billion": 1e9}
+_SCALES = {name.removesuffix("s"): scale for name, scale in tables.SCALES.items()}
 _WORDS = {scale: f" ({name}s)" for name, scale in _SCALES.items()}
 
 

@@ -19,12 +19,12 @@ KNOWN = {
 }
 """What every textbook defines alike; the answer shows what was computed."""
 RATIO = re.compile(rf"\b(?:{'|'.join(KNOWN)})\b(?! margin)", re.IGNORECASE | re.ASCII)
-_YEAR = r"(?:FY ?|fiscal (?:year )?|year )?((?:19|20)\d\d)"
+YEAR = r"(?:FY ?|fiscal (?:year )?|year )?((?:19|20)\d\d)"
 WORD = re.compile(r"[^\W_]+")
 _JOINED = re.compile(r"[^\W_]+&[^\W_]+")
 """AT&T: neither of its words would be told from everyday ones."""
 _DATES = re.compile(
-    rf"\byear[- ]over[- ]year\b|{_YEAR}|\bFY\b|\b(?:\d|two|three|four|five)[- ]year\b|\b\d{{1,2}}\b", re.IGNORECASE
+    rf"\byear[- ]over[- ]year\b|{YEAR}|\bFY\b|\b(?:\d|two|three|four|five)[- ]year\b|\b\d{{1,2}}\b", re.IGNORECASE
 )
 _EVERYDAY = """
     usd us eur gbp dollars euros gaap ifrs yoy sec form p l d a k consolidated statement statements balance sheet
@@ -45,7 +45,7 @@ _FORMERLY = re.compile(r"\(formerly[^)]*\)", re.IGNORECASE)
 _DATED = frozenset(
     ["january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november"]
 ) | {"december"}
-_MARGIN = re.compile(r"[- ](?:% margin|margin %|percent(?:age)? margin)", re.IGNORECASE)
+MARGIN = re.compile(r"[- ](?:% margin|margin %|percent(?:age)? margin)", re.IGNORECASE)
 SHORT = 6
 """Words before what is asked that may name whom it is asked of ("In north america, what ..."); more set a scene."""
 
@@ -95,7 +95,7 @@ def narrowed(asking: str) -> bool:
 
 def bare(text: str) -> str:
     """Without items, ratios, years and possessives."""
-    for pattern in (*(item.asked for item in ITEMS), RATIO, _MARGIN, _DATES, re.compile(r"['’]s?\b")):
+    for pattern in (*(item.asked for item in ITEMS), RATIO, MARGIN, _DATES, re.compile(r"['’]s?\b")):
         text = pattern.sub(" . " if pattern is not _DATES else " ", text)
     return text
 

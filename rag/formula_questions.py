@@ -13,11 +13,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from rag import formulas
-from rag.formula_names import ALLOWED, KNOWN, RATIO, WORD, bare, names, narrowed, spelled
+from rag.formula_names import ALLOWED, KNOWN, MARGIN, RATIO, WORD, YEAR, bare, names, narrowed, spelled
 from rag.formulas import Expression, Formula, Operation, Term
 from rag.statement_items import Item, mentioned, years_of
 
-_YEAR = r"(?:FY ?|fiscal (?:year )?|year )?((?:19|20)\d\d)"
 _BODY = r".+?)(?=\.\s|\.$|[?;\n]|$)"
 _NAME = r"[\w][\w /%&'’()-]{0,60}?"
 _NAMED = re.compile(
@@ -25,14 +24,13 @@ _NAMED = re.compile(
     rf"(?P<body>{_BODY}|\bdefine (?P<other>{_NAME}) (?:as|to be):? (?P<text>{_BODY}",
     re.IGNORECASE,
 )
-_SPAN = re.compile(rf"{_YEAR} ?(?:-|–|—|to|through) ?{_YEAR}|\bbetween {_YEAR} and {_YEAR}", re.IGNORECASE)
+_SPAN = re.compile(rf"{YEAR} ?(?:-|–|—|to|through) ?{YEAR}|\bbetween {YEAR} and {YEAR}", re.IGNORECASE)
 _BETWEEN = re.compile(
     r"(?:the )?(?P<how>average|mean|change|increase|growth|difference)(?: (?:of|in))? (?P<what>.{1,80}?) "
-    rf"(?:between|from|for|over) {_YEAR} (?:and|to|through) {_YEAR}",
+    rf"(?:between|from|for|over) {YEAR} (?:and|to|through) {YEAR}",
     re.IGNORECASE,
 )
 _SHARE = re.compile(r" as an? (?:%|percent(?:age)?) of ", re.IGNORECASE)
-_MARGIN = re.compile(r"[- ](?:% margin|margin %|percent(?:age)? margin)", re.IGNORECASE)
 _AVERAGE = re.compile(r"\baverage\b", re.IGNORECASE)
 _RELATIVE = re.compile(
     r"\byear[- ]over[- ]year (?:change|growth|increase)|\byoy\b|\bgrowth rate\b|"
@@ -155,7 +153,7 @@ def _said(asking: str, years: Sequence[int], *, known: bool) -> tuple[str, Expre
     """known: whether a ratio may be meant as textbooks define it."""
     if share := _SHARE.search(asking):
         return _over_years(asking, years, mentioned(asking[: share.start()]), mentioned(asking[share.end() :]))
-    if margin := _MARGIN.search(asking):
+    if margin := MARGIN.search(asking):
         return _over_years(asking, years, mentioned(asking[: margin.start()]), mentioned("revenue"))
     if len(years) == 1 and _MOVES.search(asking):
         return None
@@ -243,7 +241,7 @@ class _Parser:
             return None
         for pattern, sign in _SIGNS:
             body = pattern.sub(sign, body)
-        body = re.sub(rf"({_YEAR}) - (?={_YEAR})", r"\1 to ", body)
+        body = re.sub(rf"({YEAR}) - (?={YEAR})", r"\1 to ", body)
         self._tokens = _tokens(body)
         found = self._sum()
         return found if not self._tokens else None
@@ -291,7 +289,7 @@ class _Parser:
         if len(years) > 1:
             return None
         year = years[0] if years else self._year
-        bare = re.sub(rf"\bthe\b|\bin\b|\bFY\b|{_YEAR}", " ", phrase, flags=re.IGNORECASE)
+        bare = re.sub(rf"\bthe\b|\bin\b|\bFY\b|{YEAR}", " ", phrase, flags=re.IGNORECASE)
         for name, body in self._known.items():
             if " ".join(bare.split()).casefold() == name.casefold():
                 rest = {n: b for n, b in self._known.items() if n != name}
