@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from litestar import Litestar
+from litestar import Litestar, Request
 from litestar.di import NamedDependency, Provide
 from litestar.exceptions import HTTPException
 
 from api.access import CallerService
 from api.answers import AnswersController
-from api.audit import AuditLog, audited
+from api.audit import AuditLog, audited, note
 from api.auth import Gate, provide_caller, tell_limits
 from api.batch import BatchController
 from api.caller import Caller
@@ -81,8 +81,8 @@ def create_app(
     async def scraper() -> Scraper:
         return scraping
 
-    async def service(caller: NamedDependency[Caller]) -> Service:
-        return CallerService(app.state.service, caller)
+    async def service(caller: NamedDependency[Caller], request: Request[Any, Any, Any]) -> Service:
+        return CallerService(app.state.service, caller, lambda domain: note(request.scope, unbound=domain))
 
     async def request_limits() -> RateLimits:
         return limits

@@ -1,5 +1,8 @@
 """The audit log: who created, revoked, brought in, removed or was refused, as JSON lines in the data directory.
 
+Refused is also who named a domain that its key is not bound to, stored or not: the caller gets a 404 as for what is
+not there, and here is the line that shows a key being tried on others' domains.
+
 Never a secret, a question or an answer: time, request id, key id, action, domain, outcome. It is bounded: a file that
 is full is kept once beside the new one, so that a flood of refusals fills no disk. Knows no route.
 """
@@ -58,7 +61,8 @@ class AuditLog:
 
 
 def note(scope: Scope, **fields: str) -> None:
-    """Have the request's line say more: `key`, `needs` (the scope of the route), `domain`."""
+    """Have the request's line say more: `key`, `needs` (the scope of the route), `domain`, `unbound` (a domain that the
+    key is not bound to, which makes a line whatever the status)."""
     scope.setdefault("state", {}).setdefault("audit", {}).update(fields)
 
 
@@ -81,12 +85,13 @@ def audited(app: ASGIApp, audit: AuditLog) -> ASGIApp:
             await app(scope, receive, watch)
         finally:
             said = scope.get("state", {}).get("audit", {})
-            if status in REFUSED or said.get("needs") in ("ingest", "admin"):
+            unbound = said.get("unbound", "")
+            if unbound or status in REFUSED or said.get("needs") in ("ingest", "admin"):
                 audit.write(
                     f"{scope['method']} {scope.get('path_template') or 'no route'}",
                     outcome=str(status),
                     key=said.get("key", ""),
-                    domain=said.get("domain", "") or str(scope.get("path_params", {}).get("domain", "")),
+                    domain=unbound or said.get("domain", "") or str(scope.get("path_params", {}).get("domain", "")),
                     request=request_id(scope),
                 )
 

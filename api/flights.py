@@ -21,13 +21,18 @@ Heard = Event | Exception | None
 class Follower(Results[Event]):
     """One listener of a flight, who may leave at any moment and waits no longer than a deadline."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, *, seconds: float) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, *, seconds: float, wait: Callable[[], float]) -> None:
+        """seconds: until its deadline; wait: told at the deadline, seconds after which another try makes sense"""
         super().__init__(loop)
         self.left: Callable[[], None] = lambda: None
         """called on the event loop when this listener goes before the end"""
-        late = ModelTimeout(f"there was no answer within {seconds:g} s, waiting included: try again later")
-        self._deadline = loop.call_later(seconds, self.cancel, late)
+        self._seconds, self._wait = seconds, wait
+        self._deadline = loop.call_later(seconds, self._late)
         self._over = False
+
+    def _late(self) -> None:
+        said = f"there was no answer within {self._seconds:g} s, waiting included: try again later"
+        self.cancel(ModelTimeout(said, retry_after=self._wait()))
 
     def cancel(self, error: RagError | None = None) -> None:
         """See Results; the flight is told."""
@@ -52,13 +57,20 @@ class _Flight:
         self.heard: list[Heard] = []
         self.followers: list[Follower] = []
 
+    def whole(self) -> bool:
+        """Whether the answer is there, though its end may be still to come."""
+        return any(isinstance(event, DoneEvent) for event in self.heard)
+
 
 class Flights:
     """The answers on their way, and the latest that are kept. Everything is called on the event loop."""
 
-    def __init__(self, *, kept: int) -> None:
-        """kept: answers that are kept at the most, the least recently asked ones going first; 0 keeps none."""
-        self._most = kept
+    def __init__(self, *, kept: int, wait: Callable[[], float]) -> None:
+        """kept: answers that are kept at the most, the least recently asked ones going first; 0 keeps none.
+
+        wait: seconds until all that are in work or waiting now are answered
+        """
+        self._most, self._wait = kept, wait
         self._flying: dict[Question, _Flight] = {}
         self._kept: OrderedDict[Question, tuple[str, list[Heard]]] = OrderedDict()
         """answers, and what they rested on"""
@@ -84,7 +96,7 @@ class Flights:
         now = _told(state) if self._most else ""
         if heard := self._still_true(question, now):
             self.replayed += 1
-            follower = Follower(loop, seconds=seconds)
+            follower = Follower(loop, seconds=seconds, wait=self._wait)
             follower.started = follower.submitted
             watch(follower)
             for result in heard:
@@ -96,7 +108,7 @@ class Flights:
             flight.ticket.observe = lambda result: self._arrived(question, flight, result)
         else:
             self.joined += 1
-        follower = Follower(loop, seconds=seconds)
+        follower = Follower(loop, seconds=seconds, wait=self._wait)
         watch(follower)
         follower.left = lambda: self._leave(question, flight, follower)
         flight.followers.append(follower)
@@ -110,8 +122,7 @@ class Flights:
         over = result is None or isinstance(result, Exception)
         if over and self._flying.get(question) is flight:
             del self._flying[question]
-        whole = any(isinstance(event, DoneEvent) for event in flight.heard)
-        if result is None and whole and flight.state:
+        if result is None and flight.whole() and flight.state:
             self._kept[question] = (flight.state, flight.heard)
             self._kept.move_to_end(question)
             while len(self._kept) > self._most:
@@ -123,7 +134,8 @@ class Flights:
     def _leave(self, question: Question, flight: _Flight, follower: Follower) -> None:
         if follower in flight.followers:
             flight.followers.remove(follower)
-        if not flight.followers and self._flying.get(question) is flight:
+        # Whoever has the whole answer leaves before its end has arrived: that gives up nothing.
+        if not flight.followers and self._flying.get(question) is flight and not flight.whole():
             del self._flying[question]
             flight.ticket.cancel()
 

@@ -46,6 +46,7 @@ class Observer:
         self.measurements = measurements
         self._tracing, self._texts = tracing, texts
         self._open: set[WatchedAnswer] = set()
+        self._requests: set[object] = set()
         self._changed = asyncio.Event()
 
     # --- answers ---
@@ -62,9 +63,13 @@ class Observer:
         return {"running": len(self._open) - waiting, "waiting": waiting}
 
     async def finished(self, seconds: float, error: RagError) -> int:
-        """Return once no answer is open; those that are after `seconds` end with `error`. How many these were."""
+        """Return once no answer is open, nor a request that is now: a batch asks one question after the other.
+
+        Answers that are open after `seconds` end with `error`. How many these were.
+        """
         deadline = time.monotonic() + seconds
-        while self._open and (left := deadline - time.monotonic()) > 0:
+        begun = set(self._requests)
+        while (self._open or begun & self._requests) and (left := deadline - time.monotonic()) > 0:
             self._changed.clear()
             try:
                 await asyncio.wait_for(self._changed.wait(), left)
@@ -137,6 +142,8 @@ class Observer:
                 return
             started = time.perf_counter()
             status = 0
+            request = object()
+            self._requests.add(request)
 
             async def note(message: Message) -> None:
                 nonlocal status
@@ -147,6 +154,8 @@ class Observer:
             try:
                 await app(scope, receive, note)
             finally:
+                self._requests.discard(request)
+                self._changed.set()
                 self.measurements.request_ended(
                     route=route_of(scope),
                     method=method_of(scope),

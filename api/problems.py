@@ -22,6 +22,7 @@ from rag.errors import (
     BackendError,
     CorpusError,
     ModelBusy,
+    ModelTimeout,
     NoReport,
     NotAllowed,
     NotAuthenticated,
@@ -41,7 +42,8 @@ MEDIA_TYPE = "application/problem+json"
 CHALLENGE = 'Bearer realm="understudy"'
 
 BUSY_SECONDS = 1.0
-"""Retry-After of a failure that names no wait of its own: about one question by the packaged model on two cores."""
+"""Retry-After of a failure that names no wait of its own (models being loaded, an engine that died and is back within
+a second, a server that stops): nothing is measured there that would say more."""
 
 CODES = {
     400: "invalid_request",
@@ -114,7 +116,8 @@ def status_of(error: RagError) -> int:
 
 def retry_after(error: RagError) -> int:
     """Whole seconds after which another try makes sense, at least 1."""
-    return max(1, math.ceil(error.retry_after if isinstance(error, ModelBusy | TooManyRequests) else BUSY_SECONDS))
+    wait = error.retry_after if isinstance(error, ModelBusy | ModelTimeout | TooManyRequests) else BUSY_SECONDS
+    return max(1, math.ceil(wait))
 
 
 def describe(error: Exception, *, identity: str) -> Problem:

@@ -1,4 +1,4 @@
-"""Who is answered when: some workers, callers in turns, a bounded number waiting. Knows no HTTP and no key.
+"""Whose turn it is: some workers, callers in turns, a bounded number waiting. Knows no HTTP and no key.
 
 The pipeline blocks, so it runs in the workers' threads; what it yields crosses to the event loop piece by piece. Each
 caller's own questions are answered in order of arrival; among callers the one that has the fewest in work is next.
@@ -55,14 +55,16 @@ class Results(Generic[T]):
         """Whether `cancel` was called."""
         return self._cancelled.is_set()
 
+    async def next(self) -> T | None:
+        """The next result, None at the end. Raises what the work raised, and what `cancel` was given."""
+        result = await self._arrived.get()
+        if isinstance(result, Exception):
+            raise result
+        return result
+
     async def events(self) -> AsyncIterator[T]:
-        """Results in order. Raises what the work raised, and what `cancel` was given."""
-        while True:
-            result = await self._arrived.get()
-            if result is None:
-                return
-            if isinstance(result, Exception):
-                raise result
+        """Results in order. Raises as `next` does."""
+        while (result := await self.next()) is not None:
             yield result
 
     def put(self, result: T | Exception | None) -> None:
@@ -100,12 +102,24 @@ class Ticket(Results[T]):
         return True
 
 
-class AnswerQueue:
+class FairQueue:
     """Worker threads and who waits for them; `submit` on the event loop, `close` once."""
 
-    def __init__(self, *, max_waiting: int, workers: int = 1, max_waiting_each: int | None = None) -> None:
-        """At most `max_waiting` tickets wait beside those that are served, `max_waiting_each` of any one caller."""
+    def __init__(
+        self,
+        *,
+        max_waiting: int,
+        workers: int = 1,
+        max_waiting_each: int | None = None,
+        kind: str = "questions",
+        guess: float = FIRST_GUESS_SECONDS,
+    ) -> None:
+        """At most `max_waiting` tickets wait beside those that are served, `max_waiting_each` of any one caller.
+
+        kind: what waits, in a refusal; guess: seconds that one takes, until one was finished
+        """
         self._max_waiting, self._max_each = max_waiting, max_waiting_each
+        self._kind = kind
         self._waiting: dict[str, deque[Ticket[object]]] = {}
         self._served: Counter[str] = Counter()
         """how many of each caller's are in work"""
@@ -113,10 +127,10 @@ class AnswerQueue:
         self._turns: dict[str, int] = {}
         """when each caller's last turn was, as long as there is work"""
         self._closing = False
-        self._rate = ServiceRate(FIRST_GUESS_SECONDS)
+        self._rate = ServiceRate(guess)
         self._changed = threading.Condition()
         self._threads = [
-            threading.Thread(target=self._serve, name=f"answers-{number}", daemon=True) for number in range(workers)
+            threading.Thread(target=self._serve, name=f"{kind}-{number}", daemon=True) for number in range(workers)
         ]
         for thread in self._threads:
             thread.start()
@@ -135,14 +149,14 @@ class AnswerQueue:
             if waiting + self._served.total() >= self._max_waiting + len(self._threads):
                 wait = self._rate.wait(waiting + self._served.total())
                 raise ModelBusy(
-                    f"{waiting} questions wait already, which is all that may: try again in {max(1, round(wait))} s",
+                    f"{waiting} {self._kind} wait already, which is all that may: try again in {max(1, round(wait))} s",
                     retry_after=wait,
                 )
             own = len(self._waiting.get(caller, ()))
             if caller and self._max_each is not None and own >= self._max_each:
                 wait = self._rate.wait(own)
                 raise TooManyRequests(
-                    f"{own} questions of this key wait already, which is its share: try again in "
+                    f"{own} {self._kind} of this key wait already, which is its share: try again in "
                     f"{max(1, round(wait))} s",
                     retry_after=wait,
                 )
@@ -150,9 +164,21 @@ class AnswerQueue:
             self._changed.notify()
         return ticket
 
-    def expected_wait(self, ahead: int) -> float:
-        """Seconds until `ahead` questions are served, as long as the latest ones took."""
-        return self._rate.wait(ahead)
+    def expected_wait(self) -> float:
+        """Seconds until all that are here now are served, as long as the latest ones took."""
+        with self._changed:
+            return self._rate.wait(sum(map(len, self._waiting.values())) + self._served.total())
+
+    async def run(self, work: Callable[[], T], *, caller: str = "") -> T:
+        """What `work` returns or raises, in its turn; see submit. Whoever stops waiting gives the place back."""
+        # In a tuple, since None is a ticket's end and may be what `work` returns.
+        ticket = self.submit(lambda _: iter([(work(),)]), caller=caller)
+        try:
+            found = await ticket.next()
+        finally:
+            ticket.cancel()
+        assert found is not None  # noqa: S101  # the end comes after the one result
+        return found[0]
 
     def waiting(self) -> int:
         """Tickets that wait and are still wanted."""

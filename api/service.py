@@ -11,13 +11,13 @@ import logging
 import os
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Protocol, TypeVar
 
 from api.flights import Flights
 from api.ingesting import Ingesting, Receiving
 from api.jobs import Job
-from api.lookups import Lookups
-from api.queue import AnswerQueue, Results
+from api.queue import FairQueue, Results
 from rag.documents import DocumentSummary
 from rag.errors import BackendError, CorpusError, RagError, UnknownDocument, UnknownDomain
 from rag.protocols import Embedder, Vectors
@@ -145,17 +145,15 @@ class Service:
         self._watch = watch
         self._settings = settings
         self._build = build
-        self._queue = AnswerQueue(
-            max_waiting=settings.server.max_waiting,
-            workers=settings.server.workers or WORKERS_A_CORE * len(os.sched_getaffinity(0)),
-            max_waiting_each=settings.server.max_waiting_each,
+        bounded = partial(
+            FairQueue, max_waiting=settings.server.max_waiting, max_waiting_each=settings.server.max_waiting_each
         )
-        self._flights = Flights(kept=settings.server.kept_answers)
-        waiting = settings.server.max_waiting
-        self._searches = Lookups("searching", threads=LOOKUPS, most_waiting=waiting, guess=LOOKUP_SECONDS)
-        self._embeddings = Lookups("embedding", threads=1, most_waiting=waiting, guess=EMBEDDING_SECONDS)
+        self._queue = bounded(workers=settings.server.workers or WORKERS_A_CORE * len(os.sched_getaffinity(0)))
+        self._searches = bounded(workers=LOOKUPS, kind="searches", guess=LOOKUP_SECONDS)
+        self._embeddings = bounded(workers=1, kind="texts to embed", guess=EMBEDDING_SECONDS)
+        self._flights = Flights(kept=settings.server.kept_answers, wait=self._queue.expected_wait)
         self._ingesting = Ingesting(settings, self._embedder)
-        self._stopping = False
+        self._stopping = self._ended = False
         self._pipeline: Answering | None = None
         self._failure: RagError | None = None
         self._started: asyncio.Task[None] | None = None
@@ -165,9 +163,15 @@ class Service:
         """Begin to build; `on_built` is called on the event loop with None, or with what went wrong."""
         self._started = asyncio.create_task(self._start(on_built))
 
-    def refuse(self) -> None:
-        """Take nothing from now on; what was taken goes on."""
+    @property
+    def stopping(self) -> bool:
+        """Whether nothing new is taken; what was taken before goes on."""
+        return self._stopping
+
+    def refuse(self, *, admitted: bool = False) -> None:
+        """Take nothing new from now on; admitted: no further part either of what was taken before."""
         self._stopping = True
+        self._ended = admitted
 
     async def stop(self) -> None:
         """Answer who waits, then close the pipeline."""
@@ -175,18 +179,21 @@ class Service:
         if self._started is not None:
             await self._started
         await asyncio.to_thread(self._ingesting.close)
-        self._searches.close()
-        self._embeddings.close()
+        await self._searches.close()
+        await self._embeddings.close()
         if self._pipeline is not None:
             await asyncio.to_thread(self._pipeline.close)
 
-    def ask(self, question: Question, *, caller: str = "", seconds: float | None = None) -> Results[Event]:
+    def ask(
+        self, question: Question, *, caller: str = "", seconds: float | None = None, admitted: bool = False
+    ) -> Results[Event]:
         """The events of an answer, made for everybody who asks the same just now.
 
-        caller: whose turn it takes; seconds: longest wait for its end, never more than the setting. Raises Starting,
-        ModelBusy, TooManyRequests, and what kept the pipeline from being built.
+        caller: whose turn it takes; seconds: longest wait for its end, never more than the setting; admitted: whether
+        it is of a request that came before the server was told to stop. Raises Starting, Stopping, ModelBusy,
+        TooManyRequests, and what kept the pipeline from being built.
         """
-        pipeline = self._ready()
+        pipeline = self._ready(admitted=admitted)
         most = self._settings.server.timeout_seconds
         return self._flights.ask(
             question,
@@ -202,24 +209,26 @@ class Service:
         *,
         domain: str | None = None,  # noqa: ARG002  # for the caller's view of this, in api/access.py
         embeds: bool = False,
+        caller: str = "",
+        admitted: bool = False,
     ) -> T:
-        """What `work` returns or raises. Raises Starting, ModelBusy, and what kept the pipeline from being built.
+        """What `work` returns or raises. Raises as `ask` does.
 
         domain: the one that it is about, where it is about one; embeds: whether it turns a caller's texts into vectors,
-        which waits for others of its kind and keeps no search waiting
+        which waits for others of its kind and keeps no search waiting; caller, admitted: as of `ask`
         """
-        pipeline = self._ready()
-        return await (self._embeddings if embeds else self._searches).run(lambda: work(pipeline))
+        pipeline = self._ready(admitted=admitted)
+        return await (self._embeddings if embeds else self._searches).run(lambda: work(pipeline), caller=caller)
 
     # --- changing what is stored ---
 
     @asynccontextmanager
-    async def receiving(self, domain: str, length: int) -> AsyncIterator[Receiving]:
+    async def receiving(self, domain: str, length: int, *, admitted: bool = False) -> AsyncIterator[Receiving]:
         """A place for the files of an upload of `length` bytes (0: unknown), removed again unless it is submitted.
 
-        Raises InvalidQuestion (no domain name), UploadTooLarge, ModelBusy, StorageFull, CorpusError.
+        Raises InvalidQuestion (no domain name), UploadTooLarge, ModelBusy, StorageFull, CorpusError, and as `ask` does.
         """
-        self._ready()
+        self._ready(admitted=admitted)
         async with self._ingesting.receiving(domain, length) as receiving:
             yield receiving
 
@@ -291,8 +300,8 @@ class Service:
         if not await self.look_up(lambda pipeline: pipeline.domains(among={domain}), domain=domain):
             raise UnknownDomain.named(domain)
 
-    def _ready(self) -> Answering:
-        if self._stopping:
+    def _ready(self, *, admitted: bool = False) -> Answering:
+        if self._ended or (self._stopping and not admitted):
             raise Stopping("stopping: the server was told to end; ask again in a moment")
         if self._failure is not None:
             raise self._failure.with_traceback(None)

@@ -19,7 +19,7 @@ from api.observing import Observer
 from api.service import Service, Stopping
 
 LAST_SECONDS = 2
-"""For a caller to read the end of an answer, once all are made."""
+"""For a caller to read the end of what is ended at the deadline."""
 
 log = logging.getLogger("understudy.api")
 
@@ -63,6 +63,7 @@ class DrainingServer(uvicorn.Server):
         ended = await observer.finished(
             self._seconds, Stopping("the server stopped before this answer was finished; ask again in a moment")
         )
+        service.refuse(admitted=True)
         if ended:
             log.warning("answers were ended unfinished", extra={"fields": {"answers": ended}})
         self.config.timeout_graceful_shutdown = LAST_SECONDS

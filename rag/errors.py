@@ -232,9 +232,13 @@ class ModelBusy(BackendError):
 
 
 class ModelTimeout(BackendError):
-    """No answer came within the deadline."""
+    """No answer came within the deadline; `retry_after` is the wait in seconds after which another try makes sense."""
 
     code = "model_timeout"
+
+    def __init__(self, message: str, *, retry_after: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class ModelRejected(BackendError):

@@ -16,6 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from subprocess import PIPE
+from tempfile import TemporaryDirectory
 
 import httpx
 import pytest
@@ -27,7 +28,8 @@ PROGRAM = (
     "from api.serving import serve\nfrom tests.fakes.pipeline import FakePipeline\nfrom rag.settings import load\n"
     "class Told(FakePipeline):\n"
     "    def close(self):\n        print('closed', flush=True)\n"
-    "serve(load({'UNDERSTUDY_SERVER__DRAIN_SECONDS': sys.argv[1], 'UNDERSTUDY_SERVER__WORKERS': '1'}), port=0,\n"
+    "serve(load({'UNDERSTUDY_SERVER__DRAIN_SECONDS': sys.argv[1], 'UNDERSTUDY_SERVER__WORKERS': '1',\n"
+    "            'UNDERSTUDY_DATA__DIRECTORY': sys.argv[3]}), port=0,\n"
     "      build=lambda settings: Told(pace=0.02, tokens=int(sys.argv[2])))"
 )
 
@@ -35,8 +37,9 @@ PROGRAM = (
 class Server:
     """A process that serves the small pipeline, one slow answer after the other."""
 
-    def __init__(self, drain_seconds: float, tokens: int) -> None:
-        command = [sys.executable, "-W", "error", "-c", PROGRAM, str(drain_seconds), str(tokens)]
+    def __init__(self, drain_seconds: float, tokens: int, data: str) -> None:
+        command = [sys.executable, "-W", "error", "-c", PROGRAM, str(drain_seconds), str(tokens), data]
+        self.data = Path(data)
         self.process = subprocess.Popen(command, cwd=ROOT, stdout=PIPE, stderr=PIPE, text=True)
         assert self.process.stdout is not None
         self.url = re.findall(r"http://127\.0\.0\.1:\d+", self.process.stdout.readline())[0]
@@ -85,14 +88,29 @@ class Server:
         return httpx.get(f"{self.url}/metrics").text
 
 
+def upload_in_pieces(server: Server) -> httpx.Response:
+    """An upload that takes two seconds to come."""
+
+    def pieces() -> Iterator[bytes]:
+        yield b'--x\r\nContent-Disposition: form-data; name="files"; filename="pump.md"\r\n\r\n'
+        for _ in range(20):
+            time.sleep(0.1)
+            yield b"The pump is greased every 200 hours. "
+        yield b"\r\n--x--\r\n"
+
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    return httpx.post(f"{server.url}/v1/domains/fresh/documents", content=pieces(), headers=headers, timeout=60)
+
+
 @contextmanager
 def serving(drain_seconds: float, tokens: int = 60) -> Iterator[Server]:
-    server = Server(drain_seconds, tokens)
-    try:
-        yield server
-    finally:
-        server.process.kill()
-        server.close()
+    with TemporaryDirectory() as data:
+        server = Server(drain_seconds, tokens, data)
+        try:
+            yield server
+        finally:
+            server.process.kill()
+            server.close()
 
 
 def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
@@ -124,6 +142,37 @@ def test_told_to_stop_it_refuses_what_is_new_and_finishes_what_it_took() -> None
         assert out == "closed\n"
         assert "Traceback" not in err
         assert server.process.returncode == -signal.SIGTERM
+
+
+def test_a_request_of_many_parts_is_finished_whole_when_its_server_is_told_to_stop() -> None:
+    with serving(drain_seconds=30, tokens=40) as server, ThreadPoolExecutor(2) as threads:
+        questions = [server.question() for _ in range(4)]
+        batch = threads.submit(httpx.post, f"{server.url}/v1/answers/batch", json={"questions": questions}, timeout=60)
+        until(lambda: 'understudy_answers_open{state="running"} 1.0' in server.waiting())
+        uploading = threads.submit(upload_in_pieces, server)
+        until(lambda: [*server.data.rglob("pump.md")] != [])
+        server.signal()
+        until(lambda: httpx.get(f"{server.url}/health/ready").status_code == 503)
+        items = batch.result(60).json()["items"]
+        assert [item["problem"] for item in items] == [None] * 4
+        uploaded = uploading.result(60)
+        assert uploaded.status_code == 202, "it had begun: what it brings is taken up at the next start"
+        out, err = server.ended()
+        assert (out, server.process.returncode) == ("closed\n", -signal.SIGTERM)
+        assert "Traceback" not in err
+
+
+def test_a_batch_that_is_not_finished_by_the_deadline_says_so_of_each_question_that_is_left() -> None:
+    with serving(drain_seconds=1.5, tokens=40) as server, ThreadPoolExecutor(1) as threads:
+        questions = [server.question() for _ in range(8)]
+        batch = threads.submit(httpx.post, f"{server.url}/v1/answers/batch", json={"questions": questions}, timeout=60)
+        until(lambda: 'understudy_answers_open{state="running"} 1.0' in server.waiting())
+        server.signal()
+        items = batch.result(60).json()["items"]
+        codes = [item["problem"] and item["problem"]["code"] for item in items]
+        assert codes[0] is None
+        assert set(codes[-4:]) == {"stopping"}
+        assert server.ended()[0] == "closed\n"
 
 
 def test_what_is_not_finished_by_the_deadline_ends_with_an_error_of_its_own() -> None:

@@ -77,7 +77,7 @@ def client(url: str) -> httpx.Client:
 
 def measured(client: httpx.Client, key: str, name: str) -> dict[str, float]:
     """A metric's values by its only label."""
-    text = client.get("/metrics", headers={"X-API-Key": key}).text
+    text = client.get("/metrics", headers={"X-API-Key": key} if key else {}).text
     told = re.findall(rf'^{name}\{{\w+="(\w+)"\}} (\S+)$', text, re.MULTILINE)
     return {label: float(value) for label, value in told}
 
@@ -148,6 +148,23 @@ def test_a_deadline_of_the_caller_s_own_ends_the_waiting(pipeline: Gated, tmp_pa
         assert http.post("/v1/answers", json=ASK).status_code == 200
 
 
+def test_who_ran_out_of_time_is_told_to_wait_for_those_who_are_ahead(pipeline: Gated, tmp_path: Path) -> None:
+    with (
+        served(lambda _: pipeline, settings(tmp_path)) as url,
+        client(url) as http,
+        ThreadPoolExecutor(6) as threads,
+    ):
+        assert until(lambda: ready(url))
+        ahead = [threads.submit(http.post, "/v1/answers", json=ASK | {"question": f"{n}?"}) for n in range(5)]
+        assert until(lambda: len(pipeline.begun) == 1)
+        assert until(lambda: sum(measured(http, "", "understudy_answers_open").values()) == 5)
+        late = http.post("/v1/answers", json=ASK | {"timeout_seconds": 0.2})
+        # Nothing is measured yet: a second each for the five ahead, and this one's place, which is given back only now.
+        assert (late.json()["code"], late.headers["retry-after"]) == ("model_timeout", "6")
+        pipeline.gate.set()
+        assert [each.result().status_code for each in ahead] == [200] * 5
+
+
 def test_a_kept_answer_is_given_again_without_being_made_again(pipeline: Gated, tmp_path: Path) -> None:
     pipeline.gate.set()
     with served(lambda _: pipeline, settings(tmp_path, kept_answers=5)) as url, client(url) as http:
@@ -183,3 +200,28 @@ def test_searching_and_embedding_have_places_of_their_own_and_say_when_one_is_fr
         pipeline.gate.set()
         assert sorted(each.result().status_code for each in embedding) == [200, 200, 503, 503, 503, 503]
         assert sorted(each.result().status_code for each in searching) == [200, 200, 200, 503, 503, 503]
+
+
+def test_a_key_that_searches_beyond_its_share_is_refused_and_another_is_not(pipeline: Gated, tmp_path: Path) -> None:
+    keys = Keys(tmp_path)
+    greedy, modest = (keys.create(name, scopes=["read"], domains=["plant"])[1] for name in ("greedy", "modest"))
+    done: list[str] = []
+    with (
+        served(lambda _: pipeline, settings(tmp_path, max_waiting=12, max_waiting_each=4)) as url,
+        client(url) as http,
+        ThreadPoolExecutor(12) as threads,
+    ):
+        assert until(lambda: ready(url))
+
+        def search(key: str) -> httpx.Response:
+            response = http.post("/v1/passages", json=ASK, headers={"X-API-Key": key})
+            done.append(f"{'greedy' if key == greedy else 'modest'} {response.status_code}")
+            return response
+
+        asked = [threads.submit(search, greedy) for _ in range(8)]  # two are worked on, four wait
+        assert until(lambda: pipeline.searches == 2 and len(done) == 2)
+        assert done == ["greedy 429"] * 2
+        other = threads.submit(search, modest)
+        pipeline.gate.set()
+        assert other.result().status_code == 200
+        assert sorted(each.result().status_code for each in asked) == [200] * 6 + [429] * 2

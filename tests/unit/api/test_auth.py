@@ -342,6 +342,23 @@ def test_what_brings_in_or_administers_is_audited_with_its_domain(tmp_path: Path
     assert line["action"].startswith("POST /v1/domains/{domain")
 
 
+@pytest.mark.parametrize("foreign", ["office", "missing"])
+def test_a_key_that_is_tried_on_a_domain_that_is_not_its_own_is_audited(
+    tmp_path: Path, keys: Keys, foreign: str
+) -> None:
+    key = made(keys, "read", domains=["plant"])
+    with served(tmp_path) as client:
+        for path in ("/v1/answers", "/v1/passages"):
+            assert client.post(path, json=ASK | {"domain": foreign}, headers=bearer(key)).status_code == 404
+        batch = {"questions": [ASK, ASK | {"domain": foreign}]}
+        assert client.post("/v1/answers/batch", json=batch, headers=bearer(key)).status_code == 200
+        assert client.get(f"/v1/domains/{foreign}/documents", headers=bearer(key)).status_code == 404
+        assert client.post("/v1/answers", json=ASK, headers=bearer(key)).status_code == 200
+    lines = audit(tmp_path)
+    assert [line["outcome"] for line in lines] == ["404", "404", "200", "404"]
+    assert {(line["key"], line["domain"]) for line in lines} == {(keys.all()[0].id, foreign)}
+
+
 # --- jobs --------------------------------------------------------------------------------------
 
 

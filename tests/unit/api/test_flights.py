@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from api.flights import Flights, Follower
-from api.queue import AnswerQueue, Results, Ticket
+from api.queue import FairQueue, Results, Ticket
 from rag.errors import Cancelled, EngineDied, ModelBusy, ModelTimeout, UnknownDomain
 from rag.types import Event, Question
 from tests.fakes.pipeline import FakePipeline
@@ -24,9 +24,11 @@ class Desk:
 
     def __init__(self, *, kept: int = 0) -> None:
         self.pipeline = FakePipeline()
-        self.queue = AnswerQueue(max_waiting=8)
-        self.flights = Flights(kept=kept)
+        self.queue = FairQueue(max_waiting=8)
+        self.flights = Flights(kept=kept, wait=self.queue.expected_wait)
         self.gate = threading.Event()
+        self.end = threading.Event()
+        self.end.set()
         self.begun, self.given_up = threading.Event(), threading.Event()
         self.state = "g1"
         self.watched: list[Follower] = []
@@ -48,6 +50,7 @@ class Desk:
                     self.given_up.set()
                     raise Cancelled("gone")
             yield from self.pipeline.stream(question, cancelled=cancelled)
+            assert self.end.wait(SOON)
 
         return self.queue.submit(work)
 
@@ -236,6 +239,41 @@ def test_a_failed_answer_is_not_kept() -> None:
             with pytest.raises(EngineDied):
                 await everything(desk.ask(QUESTION.model_copy(update={"text": "late"})))
         assert len(desk.pipeline.started) == 2
+        await desk.queue.close()
+
+    asyncio.run(run())
+
+
+def test_who_asks_between_an_answer_and_its_end_hears_that_answer() -> None:
+    async def run() -> None:
+        desk = Desk(kept=2)
+        desk.gate.set()
+        desk.end.clear()
+        first = desk.ask()
+        async for event in first.events():
+            if event.type == "done":
+                break
+        first.cancel()  # as a door does once it has what it wanted
+        await asyncio.sleep(0.01)
+        second = desk.ask()
+        desk.end.set()
+        assert (await everything(second))[-1].type == "done"
+        await desk.queue.close()
+        assert len(desk.pipeline.started) == 1
+
+    asyncio.run(run())
+
+
+def test_who_is_late_is_told_how_long_those_here_will_take() -> None:
+    async def run() -> None:
+        desk = Desk()
+        asked = [desk.ask(QUESTION.model_copy(update={"text": text})) for text in "abc"]
+        with pytest.raises(ModelTimeout) as late:
+            await everything(desk.ask(seconds=0.05))
+        assert late.value.retry_after == 4.0, "a second for each, as long as nothing is measured"
+        desk.gate.set()
+        for each in asked:
+            await everything(each)
         await desk.queue.close()
 
     asyncio.run(run())

@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from api.app import create_app
 from api.measurements import ENGINE_COUNTS, ENGINE_GAUGES, REASONS, SECONDS, Measurements, Readings, reason_kind
 from api.observing import Observer
-from api.queue import AnswerQueue
+from api.queue import FairQueue
 from rag.settings import ServerSettings, Settings
 from rag.types import EngineStatistics, Health, ModelCard, Question, StageTiming
 from tests.fakes.pipeline import FakePipeline, answer
@@ -128,7 +128,7 @@ def test_abstaining_failing_and_being_refused_are_told_apart(client: Client) -> 
 def test_a_caller_who_leaves_is_counted_once() -> None:
     async def run() -> bytes:
         observer = Observer(Measurements())
-        queue = AnswerQueue(max_waiting=4)
+        queue = FairQueue(max_waiting=4)
         question = Question(text="slow", domain="plant")
         for _ in range(2):
             ticket = queue.submit(lambda cancelled: FakePipeline(pace=0.01).stream(question, cancelled=cancelled))

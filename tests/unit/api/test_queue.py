@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from api.queue import FIRST_GUESS_SECONDS, AnswerQueue, Ticket, Work
+from api.queue import FIRST_GUESS_SECONDS, FairQueue, Ticket, Work
 from rag.errors import Cancelled, InvalidQuestion, ModelBusy, TooManyRequests
 
 SOON = 5.0
@@ -48,7 +48,7 @@ def of(*results: str) -> Work[str]:
 
 def test_results_come_in_order_and_end() -> None:
     async def run() -> list[str]:
-        queue = AnswerQueue(max_waiting=1)
+        queue = FairQueue(max_waiting=1)
         found = await everything(queue.submit(of("a", "b", "c")))
         await queue.close()
         return found
@@ -60,7 +60,7 @@ def test_whoever_comes_first_is_served_first_and_alone() -> None:
     log: list[str] = []
 
     async def run() -> None:
-        queue = AnswerQueue(max_waiting=8)
+        queue = FairQueue(max_waiting=8)
         gates = [Gate(log, name) for name in "abc"]
         tickets = [queue.submit(gate) for gate in gates]
         for gate in reversed(gates):
@@ -74,7 +74,7 @@ def test_whoever_comes_first_is_served_first_and_alone() -> None:
 
 def test_beyond_the_bound_a_question_is_refused_with_the_wait_of_those_ahead() -> None:
     async def run() -> ModelBusy:
-        queue = AnswerQueue(max_waiting=2)
+        queue = FairQueue(max_waiting=2)
         gate = Gate([], "running")
         tickets = [queue.submit(gate)]
         await begun(gate)
@@ -92,7 +92,7 @@ def test_beyond_the_bound_a_question_is_refused_with_the_wait_of_those_ahead() -
 
 def test_the_wait_follows_the_measured_service_time() -> None:
     async def run() -> tuple[float, float]:
-        queue = AnswerQueue(max_waiting=1)
+        queue = FairQueue(max_waiting=1)
 
         def slow(cancelled: Callable[[], bool]) -> Iterator[str]:
             threading.Event().wait(0.2)
@@ -111,8 +111,9 @@ def test_the_wait_follows_the_measured_service_time() -> None:
 
         before = await refusal()
         await everything(queue.submit(slow))
+        after = await refusal()
         await queue.close()
-        return before, queue.expected_wait(2)
+        return before, after
 
     before, after = asyncio.run(run())
     assert before == 2.0
@@ -122,7 +123,7 @@ def test_the_wait_follows_the_measured_service_time() -> None:
 
 def test_a_caller_who_leaves_while_waiting_gives_the_place_to_the_next() -> None:
     async def run() -> list[str]:
-        queue = AnswerQueue(max_waiting=1)
+        queue = FairQueue(max_waiting=1)
         gate = Gate([], "running")
         running = queue.submit(gate)
         await begun(gate)
@@ -145,7 +146,7 @@ def test_a_caller_who_leaves_while_served_frees_the_worker() -> None:
     log: list[str] = []
 
     async def run() -> list[str]:
-        queue = AnswerQueue(max_waiting=1)
+        queue = FairQueue(max_waiting=1)
         gate = Gate(log, "a")
         running = queue.submit(gate)
         waiting = queue.submit(of("x"))
@@ -165,7 +166,7 @@ def test_an_error_reaches_the_one_who_asked_and_not_the_next() -> None:
         raise ZeroDivisionError("boom")
 
     async def run() -> list[str]:
-        queue = AnswerQueue(max_waiting=2)
+        queue = FairQueue(max_waiting=2)
         failing, following = queue.submit(fails), queue.submit(of("x"))
         with pytest.raises(ZeroDivisionError, match="boom"):
             await everything(failing)
@@ -182,11 +183,18 @@ def test_a_refusal_says_nothing_about_how_long_an_answer_takes() -> None:
         yield "never"
 
     async def run() -> float:
-        queue = AnswerQueue(max_waiting=2)
+        queue = FairQueue(max_waiting=2)
         with pytest.raises(InvalidQuestion):
             await everything(queue.submit(refuses))
+        gate = Gate([], "running")
+        tickets = [queue.submit(gate), queue.submit(of("x")), queue.submit(of("y"))]
+        await begun(gate)
+        wait = queue.expected_wait()
+        gate.open.set()
+        for ticket in tickets:
+            await everything(ticket)
         await queue.close()
-        return queue.expected_wait(3)
+        return wait
 
     assert asyncio.run(run()) == 3 * FIRST_GUESS_SECONDS
 
@@ -195,7 +203,7 @@ def test_closing_serves_who_waits_and_refuses_who_comes() -> None:
     log: list[str] = []
 
     async def run() -> list[str]:
-        queue = AnswerQueue(max_waiting=4)
+        queue = FairQueue(max_waiting=4)
         gate = Gate(log, "a")
         tickets = [queue.submit(gate), queue.submit(of("x"))]
         closing = asyncio.create_task(queue.close())
@@ -215,7 +223,7 @@ def test_a_ticket_tells_how_long_it_waited_and_of_everything_that_arrives() -> N
     gate = Gate([], "first")
 
     async def run() -> tuple[float | None, float | None, float | None]:
-        queue = AnswerQueue(max_waiting=1)
+        queue = FairQueue(max_waiting=1)
         first, second = queue.submit(gate), queue.submit(of("a", "b"))
         second.observe = seen.append
         await begun(gate)
@@ -239,7 +247,7 @@ def test_a_ticket_can_be_ended_with_an_error_of_its_own() -> None:
     gate = Gate([], "first")
 
     async def run() -> None:
-        queue = AnswerQueue(max_waiting=1)
+        queue = FairQueue(max_waiting=1)
         ticket = queue.submit(gate)
         await begun(gate)
         ticket.cancel(ModelBusy("the server stops", retry_after=1.0))
@@ -252,7 +260,7 @@ def test_a_ticket_can_be_ended_with_an_error_of_its_own() -> None:
 
 def test_workers_work_side_by_side_and_close_together() -> None:
     async def run() -> None:
-        queue = AnswerQueue(max_waiting=4, workers=3)
+        queue = FairQueue(max_waiting=4, workers=3)
         gates = [Gate([], name) for name in "abc"]
         tickets = [queue.submit(gate) for gate in gates]
         for gate in gates:
@@ -269,7 +277,7 @@ def test_a_caller_of_many_questions_does_not_keep_the_others_waiting() -> None:
     log: list[str] = []
 
     async def run() -> None:
-        queue = AnswerQueue(max_waiting=20)
+        queue = FairQueue(max_waiting=20)
         first = Gate(log, "first")
         tickets = [queue.submit(first, caller="many")]
         await begun(first)
@@ -288,7 +296,7 @@ def test_a_caller_of_many_questions_does_not_keep_the_others_waiting() -> None:
 
 def test_beyond_its_share_a_key_is_refused_and_others_are_not() -> None:
     async def run() -> None:
-        queue = AnswerQueue(max_waiting=10, max_waiting_each=2)
+        queue = FairQueue(max_waiting=10, max_waiting_each=2)
         gate = Gate([], "running")
         tickets = [queue.submit(gate, caller="key")]
         await begun(gate)
@@ -303,3 +311,50 @@ def test_beyond_its_share_a_key_is_refused_and_others_are_not() -> None:
         await queue.close()
 
     asyncio.run(run())
+
+
+def test_short_work_is_run_for_its_result_and_refused_by_its_kind() -> None:
+    async def run() -> None:
+        queue = FairQueue(max_waiting=1, kind="searches", guess=0.25)
+        assert await queue.run(lambda: "found") == "found"
+        assert await queue.run(lambda: dict[str, str]().get("nothing")) is None
+        with pytest.raises(ZeroDivisionError):
+            await queue.run(lambda: 1 // 0)
+        gate = Gate([], "running")
+        running = queue.submit(gate)
+        await begun(gate)
+        waiting = asyncio.create_task(queue.run(lambda: "waited", caller="key"))
+        await asyncio.sleep(0)
+        with pytest.raises(ModelBusy, match="1 searches wait"):
+            await queue.run(lambda: "never")
+        gate.open.set()
+        assert (await everything(running), await waiting) == (["running"], "waited")
+        await queue.close()
+
+    asyncio.run(run())
+
+
+def test_short_work_that_nobody_waits_for_any_more_is_not_run() -> None:
+    ran = threading.Event()
+
+    def work() -> str:
+        ran.set()
+        return "for nobody"
+
+    async def run() -> None:
+        queue = FairQueue(max_waiting=1)
+        gate = Gate([], "running")
+        running = queue.submit(gate)
+        await begun(gate)
+        waiting = asyncio.create_task(queue.run(work, caller="key"))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert queue.waiting() == 0
+        gate.open.set()
+        await everything(running)
+        await queue.close()
+
+    asyncio.run(run())
+    assert not ran.is_set()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from api import streams
-from api.queue import AnswerQueue
+from api.queue import FairQueue
 from api.wire import to_json
 from rag.errors import Cancelled
 from rag.types import Event, Message, TokenEvent
@@ -37,7 +37,7 @@ def test_a_quiet_stream_is_kept_open_by_comments() -> None:
             quiet.set()
 
     async def run() -> None:
-        queue = AnswerQueue(max_waiting=1)
+        queue = FairQueue(max_waiting=1)
         respond = await streams.begin(queue.submit(work), never, heartbeat=0.01)
         scope: Any = {"type": "http", "headers": [], "state": {}}
         await respond(scope, never, send)
@@ -67,7 +67,7 @@ def test_a_caller_who_left_before_the_first_event_is_not_waited_for() -> None:
         yield TokenEvent(text="never")
 
     async def run() -> None:
-        queue = AnswerQueue(max_waiting=1)
+        queue = FairQueue(max_waiting=1)
         with pytest.raises(Cancelled):
             await asyncio.wait_for(streams.begin(queue.submit(work), hangs_up), 5)
         await queue.close()
