@@ -52,11 +52,12 @@ serve: $(DATA)/.prepared | $(INSTALLED) ## serve the API on loopback; the sample
 	  $(UNDERSTUDY) ingest apply corpora/plant --domain plant; fi
 	@exec $(UNDERSTUDY) serve
 
-bench: suites $(DATA)/.prepared | $(INSTALLED) ## measure over real corpora: make bench SUITES=DIR
+bench: suites $(DATA)/.prepared | $(INSTALLED) ## measure over real corpora, serving included: make bench SUITES=DIR
 	@for part in ingest "ingest --suite financebench --documents 2000" retrieval precision chunkers answers judge; do \
 	  $(VENV)/bin/python -m bench.$$part --suites "$(SUITES)" || exit; done
 	@for part in statistics isolation bookkeeping pdf crashes "scale --plot docs/results/scale.svg"; do \
 	  $(VENV)/bin/python -m bench.$$part || exit; done
+	@$(MAKE) --no-print-directory serving
 
 fuzz: | $(INSTALLED) ## ten minutes of damaged files for every parser, some two hours
 	@$(VENV)/bin/python -m bench.fuzz_readers --minutes 10

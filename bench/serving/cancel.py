@@ -2,7 +2,8 @@
 
 In this process over the supervised engine: a request is cancelled after a random time; what is measured is the time
 from then until its caller is free, and until the engine works on nothing. By HTTP: a caller of the service hangs up at
-a random moment of an answer, be it in the search, at the embedder or in the engine; until no process of it works.
+a random moment of an answer, be it in the search, at the embedder or in the engine; until no process of it works. And
+a caller names a deadline that passes at such a moment: until its refusal is there, and until no process works.
 
     python -m bench.serving.cancel --suites DIR [--tries N] [--fresh]
 """
@@ -102,6 +103,33 @@ def by_http(workload: Workload, tries: int) -> Iterator[Row]:
                     time.sleep(chance.uniform(0.02, 0.9) * took)
                 at_rest.append(server.seconds_until_idle())
             yield _row(kind, [], at_rest)
+        yield _past_deadlines(server, texts, workload.domain, key, tries)
+
+
+def _past_deadlines(server: Server, texts: list[str], domain: str, key: str | None, tries: int) -> Row:
+    """Answers whose caller gave them too little time; one that is there in time anyway is no try."""
+    took = sorted(_whole(server, {"question": text, "domain": domain}, key) for text in texts[-5:])[2]
+    chance = random.Random("deadline")
+    caller_free: list[float] = []
+    at_rest: list[float] = []
+    with httpx.Client(headers=headers(key), timeout=60) as client:
+        client.get(f"{server.url}/health/live")  # connected before the clock runs
+        for text in texts[tries:-5]:
+            server.seconds_until_idle()
+            deadline = chance.uniform(0.05, 0.9) * took
+            body = {"question": text, "domain": domain, "timeout_seconds": deadline}
+            began = time.perf_counter()
+            answer = client.post(f"{server.url}/v1/answers", json=body)
+            late = time.perf_counter() - began - deadline
+            if answer.status_code == 200:
+                continue
+            if answer.json().get("code") != "model_timeout":
+                raise SystemExit(f"a deadline that passed was answered by {answer.status_code}: {answer.text[:200]}")
+            caller_free.append(late)
+            at_rest.append(late + server.seconds_until_idle())
+            if len(at_rest) == tries:
+                break
+    return _row("past its deadline, by HTTP", caller_free, at_rest)
 
 
 def _connected(server: Server) -> socket.socket:
