@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.serving.conformance import HIDDEN, excuses
 from bench.serving.load import PEER_CLIENTS, against, line
 from bench.serving.plant import DOMAIN
 from bench.serving.plots import draw
@@ -159,7 +160,8 @@ def _conformance(parts: Parts) -> str:
     told = (
         f"{found['operations']} operations; for each, {found['examples']} requests that fit and as many that do not.\n"
     )
-    return "\n".join([told, table(found["rows"]), *(f"\n- {fault}" for fault in found["faults"])])
+    rows = [{name: value for name, value in row.items() if name not in HIDDEN} for row in found["rows"]]
+    return "\n".join([told, table(rows), *(f"\n- {line}" for line in (*excuses(found), *found["faults"]))])
 
 
 def _transcripts(parts: Parts) -> str:

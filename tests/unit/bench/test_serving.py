@@ -15,8 +15,8 @@ from api.keys import Keys
 from api.schema import document
 from bench.serving import hangups, results
 from bench.serving.client import Asked, ask, caller, closed_loop, events, ours
-from bench.serving.conformance import narrowed
-from bench.serving.fuzz import names
+from bench.serving.conformance import excuses, narrowed
+from bench.serving.fuzz import blamed, names, problems
 from bench.serving.load import against, line, summary
 from bench.serving.report import page
 from bench.serving.results import Results, percentile, slope, spread
@@ -205,6 +205,42 @@ def test_made_up_requests_name_domains_that_there_may_be() -> None:
     assert domain["schema"]["enum"] == ["plant", "office"]
     assert names(found) == names(whole) == names(document())
     assert "enum" not in whole["components"]["schemas"]["AnswerRequest"]["properties"]["domain"]
+
+
+def test_a_failure_is_found_in_an_answer_and_inside_of_one() -> None:
+    late = '{"status": 503, "code": "model_timeout"}'
+    problem = {"status": 503, "code": "model_timeout"}
+    assert problems(503, "application/problem+json", late) == [problem]
+    assert problems(503, "application/json", '{"error": {"code": "model_timeout"}}') == [problem]
+    assert problems(503, "application/json", '{"ready": false}') == [{"status": 503, "code": "none"}]
+    assert problems(500, "text/plain", "oh") == [{"status": 500, "code": "none"}]
+    assert problems(404, "application/problem+json", '{"status": 404, "code": "unknown_domain"}') == []
+    assert problems(200, "application/json", f'{{"items": [{{"answer": {{}}}}, {{"problem": {late}}}]}}') == [problem]
+    assert problems(200, "application/x-ndjson", f'{{"problem": {late}}}\n{{"problem": null}}\n') == [problem]
+    stream = f'event: token\ndata: {{"text": "a"}}\n\nid: 2\nevent: error\ndata: {late}\n\n'
+    assert problems(200, "text/event-stream; charset=utf-8", stream) == [problem]
+    chunks = 'data: {"choices": []}\n\ndata: {"error": {"code": "model_timeout"}}\n\ndata: [DONE]\n\n'
+    assert problems(200, "text/event-stream", chunks) == [problem]
+
+
+def test_only_a_503_with_an_excuse_is_no_fault() -> None:
+    late = {"status": 503, "code": "model_timeout"}
+    assert blamed(late, {"question": "q", "timeout_seconds": 1e-6}) == ""
+    assert blamed(late, {"questions": [{"question": "q"}, {"question": "q", "timeout_seconds": 0.1}]}) == ""
+    assert blamed(late, {"question": "q"}) == "503 model_timeout"
+    assert blamed(late, b"bytes") == "503 model_timeout"
+    assert blamed({"status": 503, "code": "model_busy"}, None) == ""
+    assert blamed({"status": 503, "code": "index_unavailable"}, None) == "503 index_unavailable"
+    assert blamed({"status": 500, "code": "model_busy"}, None) == "500 model_busy"
+    assert blamed({"status": 404, "code": "unknown_domain"}, None) == ""
+
+
+def test_every_503_is_told_with_its_operation_and_its_reason() -> None:
+    rows = [{"key": "own", "unavailable": {"POST /v1/answers": {"model_timeout": 3}}}, {"key": "none"}]
+    (line,) = excuses({"rows": rows})
+    assert line.startswith(
+        "own: POST /v1/answers, 503 model_timeout, 3 times: the request itself named timeout_seconds"
+    )
 
 
 def test_the_report_shows_what_came_back_by_each_door_over_the_sample_corpus_alone(tmp_path: Path) -> None:
