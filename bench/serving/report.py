@@ -135,7 +135,7 @@ def _same_text(parts: Parts) -> str:
 
 
 def _flat(parts: Parts) -> str:
-    hidden = ("memory", "whole", "points", "held", "before", "during")
+    hidden = ("memory", "whole", "points", "held", "before", "during", "rates")
     return table([{k: v for k, v in part.items() if k not in hidden} for part in parts.values()])
 
 

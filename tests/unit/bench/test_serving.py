@@ -21,7 +21,8 @@ from bench.serving.load import against, line, summary
 from bench.serving.report import page
 from bench.serving.results import Results, percentile, slope, spread
 from bench.serving.same_text import difference
-from rag.settings import DataSettings, Settings
+from bench.serving.soak import flood, intervals, load_between, next_rate
+from rag.settings import DataSettings, ServerSettings, Settings
 from rag.types import Message, Prompt
 from tests.fakes.language_model import FakeLanguageModel
 from tests.fakes.pipeline import FakePipeline
@@ -113,6 +114,35 @@ def test_a_closed_loop_ends_when_told(url: str) -> None:
     told = iter([False] * 4)
     done, seconds = asyncio.run(closed_loop([ours(url, "plant")], ["a"], seconds=60, over=lambda: next(told, True)))
     assert (len(done), seconds < 30) == (4, True)
+
+
+def test_more_than_twice_what_is_served_is_sent_and_what_was_missed_made_up_for() -> None:
+    # 2 x 1.1 x 1.5 a second; 40 sent for 20 taken is no arrear, for 35 it is one of 30, made up for in 10 s.
+    assert next_rate(1.5, sent=40, taken=20, seconds=10) == pytest.approx(3.3)
+    assert next_rate(1.5, sent=40, taken=35, seconds=10) == pytest.approx(6.3)
+    assert list(intervals(1200))[::39] == [(30.0, 30.0), (1200.0, 30.0)]
+    assert next(intervals(60)) == (6.0, 6.0)
+
+
+def test_load_is_what_was_sent_for_each_answer_that_came_in_the_same_time() -> None:
+    answered = [Asked("q", at, status=200, whole=3.0) for at in (0.0, 1.0, 8.0)]
+    refused = [Asked("q", at, status=503) for at in (2.0, 5.0, 9.0)]
+    # From 2 to 10: four sent; answers came at 3 and 4, the third only at 11.
+    assert load_between([*answered, *refused], 2.0, 10.0) == 2.0
+
+
+def test_a_flood_is_at_least_twice_what_a_faster_service_than_expected_answers(tmp_path: Path) -> None:
+    settings = Settings(data=DataSettings(directory=tmp_path), server=ServerSettings(workers=1, max_waiting=2))
+    with served(lambda _: FakePipeline(pace=0.01, tokens=5), settings) as url:
+        assert until(lambda: ready(url))
+        outcomes, rates = asyncio.run(flood([ours(url, "plant")], ["slow one", "slow other"], seconds=4.0, rate=2.0))
+    answered = sum(asked.status == 200 for asked in outcomes)
+    # About twenty a second are answered where two were expected.
+    assert answered > 4 * 2.0
+    assert len(outcomes) >= 2 * answered
+    assert rates[0] == 4.4
+    assert rates[-1] > 2 * rates[0]
+    assert {asked.status for asked in outcomes} == {200, 503}
 
 
 def test_a_part_is_measured_once_as_long_as_its_settings_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
