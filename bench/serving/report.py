@@ -53,7 +53,9 @@ def page(measured: dict[str, Row], out: Path) -> str:
     for name, (title, tell) in SECTIONS.items():
         text.append(f"## {title}")
         if name not in measured:
-            text.append(before.get(title, f"Not measured yet: `python -m bench.serving.{name}`.\n"))
+            text.append(
+                before.get(title, f"Not measured yet: `python -m {MODULES.get(name, f'bench.serving.{name}')}`.\n")
+            )
             continue
         file = measured[name]
         text += [f"{file['hardware']} · commit {file['commit']} · {file['date']} · `{file['command']}`\n"]
@@ -151,8 +153,11 @@ def _chaos(parts: Parts) -> str:
         }
         for name, part in parts.items()
     ]
-    told = parts.get("engine", {}).get("told", {})
-    return table(rows) + f"\n\nWhat callers were told while the engine died: {told}."
+    said = [table(rows)]
+    if uploads := parts.get("service", {}).get("uploads"):
+        said.append("Documents that were uploaded by HTTP while the service was killed:\n\n" + table([uploads]))
+    told = [{"what callers were told": name, **part["told"]} for name, part in parts.items() if "told" in part]
+    return "\n\n".join([*said, table(told)] if told else said)
 
 
 def _conformance(parts: Parts) -> str:
@@ -162,6 +167,32 @@ def _conformance(parts: Parts) -> str:
     )
     rows = [{name: value for name, value in row.items() if name not in HIDDEN} for row in found["rows"]]
     return "\n".join([told, table(rows), *(f"\n- {line}" for line in (*excuses(found), *found["faults"]))])
+
+
+def _isolation(parts: Parts) -> str:
+    """A row for each operation; the level of a single test belongs to all of them."""
+    found = parts["isolation"]
+    rows = [
+        {
+            "operation": name,
+            "statuses": " · ".join(map(str, row["statuses"])),
+            "bodies": "alike" if row["bodies_alike"] else "DIFFERENT",
+            "foreign p50 ms": row["milliseconds_p50"][0],
+            "missing p50 ms": row["milliseconds_p50"][1],
+            "median difference µs": row["median_difference_microseconds"],
+            "p (pairs)": row["wilcoxon"],
+            "p (distributions)": row["ks"],
+            "shift that would be seen µs": row["shift_seen_microseconds"],
+            "verdict": "alike" if row["alike"] else "DIFFERENT",
+        }
+        for name, row in found["operations"].items()
+    ]
+    verdict = "cannot be told apart" if found["alike"] else "CAN be told apart"
+    told = (
+        f"A key of one domain asks for a foreign one and for one that is not there: {found['pairs']} pairs for each "
+        f"operation, level of a single test {found['level']:.4f}. The two {verdict}.\n"
+    )
+    return told + "\n" + table(rows)
 
 
 def _transcripts(parts: Parts) -> str:
@@ -189,8 +220,12 @@ SECTIONS: dict[str, tuple[str, Callable[[Parts], str]]] = {
     "chaos": ("kill -9", _chaos),
     "ingestion": ("Documents that come in while clients ask", _flat),
     "conformance": ("The OpenAPI document, by requests made up from it", _conformance),
+    "isolation": ("Another's domain, and one that is not there", _isolation),
     "transcripts": ("The same question by four doors", _transcripts),
 }
+MODULES = {"isolation": "bench.isolation"}
+"""Benchmarks that are run elsewhere, over data of their own."""
+
 PICTURES = {"load": ("latency", "rate"), "soak": ("memory",), "engine": ("engine",), "transcripts": ("page",)}
 LONGEST_LINE, MOST_LINES = 300, 60
 """Of what a program printed."""

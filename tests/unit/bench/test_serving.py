@@ -198,6 +198,38 @@ def test_the_report_keeps_what_was_measured_elsewhere(tmp_path: Path) -> None:
     assert page({"hangups": hang_ups}, out) == text
 
 
+def test_the_report_tells_what_became_of_uploads_and_streams_and_reads_what_was_kept_before(tmp_path: Path) -> None:
+    where = {"hardware": "2 cores", "commit": "abc", "date": "2026-11-25", "command": "python -m bench.serving.chaos"}
+    row = {"times": 50, "ready": {"p50": 1.1, "max": 1.4}, "intact": 50, "same": 50}
+    told = {"answered": 290, "had spoken and was told": 9}
+    parts = {"service": row | {"uploads": {"acknowledged": 90, "lost": 0}}, "engine": row | {"told": told}}
+    file = where | {"parts": {name: {"settings": {}, "result": part} for name, part in parts.items()}}
+    text = page({"chaos": file}, tmp_path / "serving.md")
+    assert "| 90 | 0 |" in text
+    assert "| engine | 290 | 9 |" in text
+
+
+def test_the_report_holds_the_pairs_of_each_operation(tmp_path: Path) -> None:
+    row = {
+        "statuses": [404],
+        "bodies_alike": True,
+        "milliseconds_p50": [1.2, 1.3],
+        "median_difference_microseconds": -0.4,
+        "wilcoxon": 0.5,
+        "ks": 0.25,
+        "alike": True,
+        "shift_seen_microseconds": 20,
+    }
+    result = {"hardware": "2 cores", "pairs": 1000, "level": 0.0017, "operations": {"GET /x": row}, "alike": True}
+    where = {"hardware": "2 cores", "commit": "abc", "date": "2026-11-25", "command": "python -m bench.isolation"}
+    file = where | {"parts": {"isolation": {"settings": {"pairs": 1000}, "result": result}}}
+    text = page({"isolation": file}, tmp_path / "serving.md")
+    assert "2 cores · commit abc · 2026-11-25 · `python -m bench.isolation`" in text
+    assert "1000 pairs for each operation, level of a single test 0.0017. The two cannot be told apart." in text
+    assert "| GET /x | 404 | alike | 1.2 | 1.3 | -0.4 | 0.5 | 0.25 | 20 | alike |" in text
+    assert "Not measured yet: `python -m bench.isolation`." in page({"soak": where | {"parts": {}}}, tmp_path / "no.md")
+
+
 def test_two_texts_are_compared_at_the_token_where_they_part() -> None:
     model = FakeLanguageModel(answer=lambda _: "Every 200 hours")
     prompt = Prompt(messages=(Message(role="user", content="How often?"),), max_tokens=8)
