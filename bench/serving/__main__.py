@@ -19,9 +19,9 @@ MINUTES = {
     "same_text": 25.0,
     "cancel": 3.0,
     "hangups": 5.0,
-    "chaos": 12.0,
+    "chaos": 15.0,
     "ingestion": 5.0,
-    "conformance": 8.0,
+    "conformance": 12.0,
     "transcripts": 1.0,
     "soak": 21.5,
 }

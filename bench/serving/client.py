@@ -37,6 +37,8 @@ class Asked:
     tokens: int = 0
     answer: dict[str, Any] = field(default_factory=dict)
     error: str = ""
+    problem: str = ""
+    """The code of an `error` event, by which a stream says why it ends."""
 
     @property
     def stages(self) -> dict[str, float]:
@@ -81,7 +83,7 @@ def ours(url: str, domain: str, key: str | None = None) -> Send:
                 if name == "token":
                     asked.tokens += 1
                 if name == "error":
-                    asked.error = data.get("code", "error")
+                    asked.error = asked.problem = data.get("code", "error")
                 if name == "done":
                     asked.whole, asked.answer, asked.text = now, data["answer"], data["answer"]["text"]
 
@@ -106,9 +108,20 @@ async def _status(response: httpx.Response, asked: Asked) -> None:
         response.raise_for_status()
 
 
-async def ask(client: httpx.AsyncClient, send: Send, question: str, *, patience: float = SECONDS) -> Asked:
-    """Send a question; a refusal that names a wait is waited for and sent again, for at most `patience` seconds."""
+async def ask(
+    client: httpx.AsyncClient,
+    send: Send,
+    question: str,
+    *,
+    patience: float = SECONDS,
+    begun: Callable[[Asked], None] = lambda _: None,
+) -> Asked:
+    """Send a question; a refusal that names a wait is waited for and sent again, for at most `patience` seconds.
+
+    begun: called with it before it is sent
+    """
     asked = Asked(question, time.perf_counter())
+    begun(asked)
     while True:
         try:
             await send(client, asked)

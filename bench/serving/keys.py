@@ -1,6 +1,7 @@
 """API keys for the clients of a benchmark, where the product has keys: one each, made once, bound to the domain.
 
-One more is for who watches: /metrics tells of every domain, and no client's key may read it.
+One more is for who watches: /metrics tells of every domain, and no client's key may read it. Another may bring
+documents into a domain of its own.
 
 Knows only the command line `understudy keys create`.
 """
@@ -38,11 +39,21 @@ def keys_for(clients: int, domain: str) -> list[str | None]:
 
 def watcher() -> str | None:
     """The key that may read /metrics; None where there are no keys. Raises SystemExit where none can be made."""
+    return _kept(WATCHER, "bench-watcher", "--scope", "admin", "--all-domains")
+
+
+def uploader(domain: str) -> str | None:
+    """The key that may bring documents into a domain; as `watcher` otherwise."""
+    scopes = ("--scope", "read", "--scope", "ingest")
+    return _kept(FILE.with_name(f"uploader-{domain}.json"), f"bench-uploader-{domain}", *scopes, "--domain", domain)
+
+
+def _kept(file: Path, name: str, *may: str) -> str | None:
     if not has_keys():
         return None
-    if not WATCHER.is_file():
-        _keep(WATCHER, create("bench-watcher", "--scope", "admin", "--all-domains"))
-    text: str = json.loads(WATCHER.read_text("utf-8"))
+    if not file.is_file():
+        _keep(file, create(name, *may))
+    text: str = json.loads(file.read_text("utf-8"))
     return text
 
 
