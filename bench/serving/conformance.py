@@ -18,7 +18,7 @@ from typing import Any
 
 import httpx
 
-from api.schema import document
+from api import schema
 from bench.serving.client import headers
 from bench.serving.fuzz import EXCUSED, Seen, fuzz, names
 from bench.serving.keys import create
@@ -75,7 +75,7 @@ def measure(examples: int) -> Row:
     with plant():
         rows += _rows({"admin": create("bench-admin", *EVERYTHING, "--all-domains")}, examples)
     faults = [fault for row in rows for fault in row.pop("faults")]
-    return {"operations": len(names(document())), "examples": examples, "rows": rows, "faults": faults}
+    return {"operations": len(names(schema.document())), "examples": examples, "rows": rows, "faults": faults}
 
 
 def excuses(found: Row) -> list[str]:
@@ -91,8 +91,8 @@ def excuses(found: Row) -> list[str]:
 def narrowed(document: dict[str, Any]) -> dict[str, Any]:
     """The document with the names of two domains where it takes any, so that requests that fit it find one."""
     found = copy.deepcopy(document)
-    for schema, name in (("AnswerRequest", "domain"), ("PassagesRequest", "domain"), ("ChatRequest", "model")):
-        found["components"]["schemas"][schema]["properties"][name]["enum"] = [DOMAIN, OTHER]
+    for body, name in (("AnswerRequest", "domain"), ("PassagesRequest", "domain"), ("ChatRequest", "model")):
+        found["components"]["schemas"][body]["properties"][name]["enum"] = [DOMAIN, OTHER]
     for methods in found["paths"].values():
         for said in methods.values():
             for parameter in said.get("parameters", ()):
