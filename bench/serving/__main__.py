@@ -19,7 +19,7 @@ MINUTES = {
     "same_text": 25.0,
     "cancel": 3.0,
     "hangups": 5.0,
-    "chaos": 15.0,
+    "chaos": 17.0,
     "ingestion": 5.0,
     "conformance": 12.0,
     "transcripts": 1.0,

@@ -32,6 +32,9 @@ CLIENTS = 4
 UPLOADED = "chaos"
 """The domain that documents are uploaded into; it is removed before and after."""
 
+UNTIL_KILLED, UNTIL_UPLOADS_KILLED = (0.2, 2.0), (0.2, 5.0)
+"""Seconds of load before a kill, least and most; an upload takes one or two."""
+
 MUST_SERVICE, MUST_ENGINE = 4.0, 3.0
 """Seconds until questions are taken again."""
 
@@ -115,7 +118,7 @@ def kill_service(workload: Workload, times: int) -> Row:
         uploads.one(server.url)
         for number in range(times):
             with _load(server, workload, keys), uploads.going_on(server.url):
-                time.sleep(random.Random(number).uniform(0.2, 2.0))
+                time.sleep(random.Random(number).uniform(*UNTIL_UPLOADS_KILLED))
                 server.kill()
             server = start_ours(port=port)
             ready.append(round(server.wait_ready(), 3))
@@ -144,7 +147,7 @@ def kill_engine(workload: Workload, times: int, *, speaking: bool = False) -> Ro
     with running(start_ours(environment)) as server:
         for number in range(times):
             with _load(server, workload, keys) as outcomes:
-                time.sleep(random.Random(number).uniform(0.2, 2.0))
+                time.sleep(random.Random(number).uniform(*UNTIL_KILLED))
                 if speaking:
                     _wait_for_words(outcomes)
                 engine = server.engine()

@@ -53,8 +53,9 @@ class Uploads:
         self._run = secrets.token_hex(4)
         self._numbers = itertools.count()
         self._uploads: list[Upload] = []
-        self.open = self.unanswered = 0
-        """acknowledged and not told done when the service died; sent to a service that died before it answered"""
+        self.told = self.open = self.unanswered = 0
+        """told done before the service died; acknowledged only; sent to a service that died before it answered"""
+        self._settled: set[str] = set()
         self.lost: set[str] = set()
         self.doubled: set[str] = set()
         self.half: set[str] = set()
@@ -84,6 +85,7 @@ class Uploads:
         """Wait until what a service took up from before has ended, look at all, send again what had no answer, look."""
         still_open = [upload for upload in self._uploads if upload.job and not upload.done]
         unanswered = [upload for upload in self._uploads if not upload.job]
+        self.told += sum(upload.done and upload.job not in self._settled for upload in self._uploads)
         self.open += len(still_open)
         self.unanswered += len(unanswered)
         with self._client(url) as client:
@@ -95,6 +97,7 @@ class Uploads:
             self._look(client, [*still_open, *unanswered])
             self._until_done(client, unanswered)
             self._look(client, unanswered)
+        self._settled = {upload.job for upload in self._uploads}
 
     def row(self) -> Row:
         """The counts; the last four must be 0."""
@@ -102,6 +105,7 @@ class Uploads:
         return {
             "acknowledged": len(acknowledged),
             "documents": sum(len(upload.files) for upload in acknowledged),
+            "done before a kill": self.told,
             "open at a kill": self.open,
             "unanswered, sent again": self.unanswered,
             "lost": len(self.lost),

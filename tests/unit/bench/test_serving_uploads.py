@@ -106,7 +106,9 @@ def test_what_is_there_once_and_whole_is_no_fault(store: Store) -> None:
     with uploads.going_on(store.url):
         pass
     uploads.settle(store.url)
+    uploads.settle(store.url)
     assert counts(uploads) == (0, 0, 0)
+    assert 1 <= uploads.row()["done before a kill"] <= uploads.row()["acknowledged"]
     assert uploads.row()["acknowledged"] * FILES == len(store.documents) == uploads.row()["documents"]
     assert uploads.row()["acknowledged"] >= 1
 
