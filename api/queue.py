@@ -7,6 +7,7 @@ caller's own questions are answered in order of arrival; among callers the one t
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 from collections import Counter, deque
@@ -135,8 +136,12 @@ class FairQueue:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, work: Work[T], *, caller: str = "") -> Ticket[T]:
-        """A place in the queue. Raises ModelBusy when all are taken or it closes, TooManyRequests for one caller."""
+    def submit(self, work: Work[T], *, caller: str = "", seconds: float = math.inf) -> Ticket[T]:
+        """A place in the queue; seconds: the longest that its end can be waited for.
+
+        Raises ModelBusy when all places are taken, it closes, or the turn would come too late; TooManyRequests for one
+        caller.
+        """
         ticket = Ticket(work, asyncio.get_running_loop(), caller=caller)
         with self._changed:
             # Whoever left gives the place to the next one at once, not when its turn would have come.
@@ -159,6 +164,13 @@ class FairQueue:
                     f"{own} {self._kind} of this key wait already, which is its share: try again in "
                     f"{max(1, round(wait))} s",
                     retry_after=wait,
+                )
+            wait = self._rate.wait(self._ahead(caller))
+            if wait > seconds:
+                raise ModelBusy(
+                    f"at the present pace its turn comes in {round(wait)} s, after the {seconds:g} s that it may take: "
+                    "try again later",
+                    retry_after=wait - seconds,
                 )
             self._waiting.setdefault(caller, deque()).append(ticket)  # type: ignore[arg-type]  # a worker never looks at results
             self._changed.notify()
@@ -226,6 +238,12 @@ class FairQueue:
         ticket = tickets.popleft()
         self._keep(caller, tickets)
         return ticket
+
+    def _ahead(self, caller: str) -> int:
+        """How many are served before what this caller asks now: its own, and as many of each other's turns."""
+        own = len(self._waiting.get(caller, ()))
+        others = (min(len(tickets), own + 1) for name, tickets in self._waiting.items() if name != caller)
+        return self._served.total() + own + sum(others)
 
     def _keep(self, caller: str, tickets: deque[Ticket[object]]) -> None:
         if tickets:

@@ -195,10 +195,15 @@ class Service:
         """
         pipeline = self._ready(admitted=admitted)
         most = self._settings.server.timeout_seconds
+        longest = most if seconds is None else min(seconds, most)
+
+        def stream(cancelled: Callable[[], bool]) -> Iterator[Event]:
+            return pipeline.stream(question, cancelled=cancelled)
+
         return self._flights.ask(
             question,
-            lambda: self._queue.submit(lambda cancelled: pipeline.stream(question, cancelled=cancelled), caller=caller),
-            seconds=most if seconds is None else min(seconds, most),
+            lambda: self._queue.submit(stream, caller=caller, seconds=longest),
+            seconds=longest,
             watch=lambda results: self._watch(question, results),
             state=lambda: pipeline.state(question.domain),
         )

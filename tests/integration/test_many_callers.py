@@ -148,7 +148,9 @@ def test_a_deadline_of_the_caller_s_own_ends_the_waiting(pipeline: Gated, tmp_pa
         assert http.post("/v1/answers", json=ASK).status_code == 200
 
 
-def test_who_ran_out_of_time_is_told_to_wait_for_those_who_are_ahead(pipeline: Gated, tmp_path: Path) -> None:
+def test_whose_turn_would_come_too_late_is_told_when_to_come_back_and_so_is_who_ran_out_of_time(
+    pipeline: Gated, tmp_path: Path
+) -> None:
     with (
         served(lambda _: pipeline, settings(tmp_path)) as url,
         client(url) as http,
@@ -158,8 +160,10 @@ def test_who_ran_out_of_time_is_told_to_wait_for_those_who_are_ahead(pipeline: G
         ahead = [threads.submit(http.post, "/v1/answers", json=ASK | {"question": f"{n}?"}) for n in range(5)]
         assert until(lambda: len(pipeline.begun) == 1)
         assert until(lambda: sum(measured(http, "", "understudy_answers_open").values()) == 5)
-        late = http.post("/v1/answers", json=ASK | {"timeout_seconds": 0.2})
-        # Nothing is measured yet: a second each for the five ahead, and this one's place, which is given back only now.
+        # Nothing is measured yet: a second is expected of each of the five ahead.
+        refused = http.post("/v1/answers", json=ASK | {"timeout_seconds": 2})
+        assert (refused.json()["code"], refused.headers["retry-after"]) == ("model_busy", "3")
+        late = http.post("/v1/answers", json=ASK | {"timeout_seconds": 5.2})
         assert (late.json()["code"], late.headers["retry-after"]) == ("model_timeout", "6")
         pipeline.gate.set()
         assert [each.result().status_code for each in ahead] == [200] * 5

@@ -313,6 +313,26 @@ def test_beyond_its_share_a_key_is_refused_and_others_are_not() -> None:
     asyncio.run(run())
 
 
+def test_whose_turn_would_come_after_its_deadline_is_refused_and_who_is_next_by_its_turn_is_not() -> None:
+    async def run() -> None:
+        queue = FairQueue(max_waiting=20)
+        gate = Gate([], "running")
+        tickets = [queue.submit(gate, caller="many")]
+        await begun(gate)
+        tickets += [queue.submit(of("x"), caller="many") for _ in range(6)]
+        # a second each is expected: seven are before another of this caller's, two before another's first
+        with pytest.raises(ModelBusy, match="its turn comes in 7 s, after the 5 s") as refused:
+            queue.submit(of("late"), caller="many", seconds=5)
+        assert refused.value.retry_after == 2.0
+        tickets.append(queue.submit(of("soon"), caller="other", seconds=5))
+        gate.open.set()
+        for ticket in tickets:
+            await everything(ticket)
+        await queue.close()
+
+    asyncio.run(run())
+
+
 def test_short_work_is_run_for_its_result_and_refused_by_its_kind() -> None:
     async def run() -> None:
         queue = FairQueue(max_waiting=1, kind="searches", guess=0.25)
