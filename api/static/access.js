@@ -1,7 +1,7 @@
 // The key: asked for when the server wants one, kept in this tab, forgotten on request.
 
 import { key, onRefused } from "/page/api.js";
-import { by } from "/page/text.js";
+import { by, handOver } from "/page/text.js";
 
 // changed(): called when there is another key, or none.
 export function guard(changed) {
@@ -33,6 +33,7 @@ export function guard(changed) {
   by("key-cancel").addEventListener("click", () => dialog.close(""));
   by("forget").addEventListener("click", () => {
     key.forget();
+    handOver(by("forget"));
     show();
     changed();
   });

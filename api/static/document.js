@@ -1,7 +1,7 @@
 // The document panel: a stored text with the cited words lit up. A panel beside the answer on a desk, a sheet on a phone.
 
 import { documentPath, json } from "/page/api.js";
-import { by, el, quoted, say, units } from "/page/text.js";
+import { by, el, handOver, quoted, say, units } from "/page/text.js";
 
 const NARROW = matchMedia("(max-width: 60rem)");
 
@@ -38,9 +38,11 @@ export class DocumentPanel {
   }
 
   close() {
+    const back = this.opener?.isConnected; // a passage goes when the answer comes
+    if (!back) handOver(this.panel);
     this.panel.close();
     this.asked += 1;
-    if (this.opener?.isConnected) this.opener.focus();
+    if (back) this.opener.focus();
   }
 
   #show() {

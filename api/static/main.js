@@ -4,14 +4,14 @@ import { guard } from "/page/access.js";
 import { allowed, dropped, json, key, post, Problem, request } from "/page/api.js";
 import { DocumentPanel } from "/page/document.js";
 import { events } from "/page/stream.js";
-import { by, el, plural, say } from "/page/text.js";
+import { by, el, handOver, plural, say } from "/page/text.js";
 import { offerThemes } from "/page/theme.js";
 import { Turn } from "/page/turn.js";
 import { Upload } from "/page/upload.js";
 
 const REMEMBERED = 8; // earlier turns that go along, so that a long talk stays under the server's limit on bodies
 
-const page = { domains: [], turns: [], running: null };
+const page = { domains: [], domain: "", turns: [], running: null };
 const panel = new DocumentPanel();
 const upload = new Upload(async (domain) => {
   await listDomains();
@@ -49,6 +49,7 @@ function choose(name) {
 
 function describe() {
   const domain = current();
+  if (domain && domain.name !== page.domain) turnTo(domain);
   upload.suggest(page.domains, domain?.name ?? "");
   by("ask").disabled = !domain || Boolean(domain.problem);
   if (!domain) {
@@ -58,6 +59,20 @@ function describe() {
   }
   by("about").textContent = `${domain.title || domain.name}: ${plural(domain.documents, "document")}.`;
   notice(domain.problem ? `${domain.title || domain.name} cannot be asked now: ${domain.problem}` : "");
+}
+
+// Another domain's answers would mislead a follow-up: they stay to be read, and go along no more. However the domain was
+// changed: by choice, by an upload, or because the one before is gone.
+function turnTo(domain) {
+  const first = !page.domain;
+  page.domain = domain.name;
+  page.turns = [];
+  if (first) return;
+  const words = `Asking ${domain.title || domain.name} now.`;
+  const last = by("log").lastElementChild;
+  if (last?.matches(".divider")) last.remove(); // of a domain that was passed by
+  if (by("log").childElementCount) by("log").append(el("p", { class: "divider" }, words));
+  say(words);
 }
 
 function notice(words, retry = null, wait = null) {
@@ -118,6 +133,7 @@ async function watch(turn, response) {
 
 function running(now) {
   page.running = now;
+  for (const leaving of now ? ["ask", "new"] : ["stop"]) handOver(by(leaving));
   by("stop").hidden = !now;
   by("ask").hidden = Boolean(now);
   const empty = !by("log").childElementCount;
@@ -186,14 +202,9 @@ document.addEventListener("keydown", (event) => {
     by("question").focus();
   } else if (by("document").open) panel.close();
 });
-// Another domain's answers would mislead a follow-up: they stay to be read, and go along no more.
 by("domain").addEventListener("change", () => {
   stop();
-  page.turns = [];
   describe();
-  const words = `Asking ${current()?.title || by("domain").value} now.`;
-  if (by("log").childElementCount) by("log").append(el("p", { class: "divider" }, words));
-  say(words);
 });
 offerThemes();
 guard(start);

@@ -56,9 +56,16 @@ export const percent = (share) => `${Math.round(share * 100)}%`;
 
 export const milliseconds = (value) => (value < 1000 ? `${Math.round(value)} ms` : `${(value / 1000).toFixed(1)} s`);
 
-// What a screen reader is told, once; the same words twice are told twice.
+// A control that goes away leaves the keyboard's focus with the question, not at the top of the page. Whoever points or
+// taps has none to lose, and a phone would bring up its keyboard.
+export function handOver(leaving) {
+  const focused = document.activeElement;
+  if (leaving.contains(focused) && focused.matches(":focus-visible")) by("question").focus();
+}
+
+// What a screen reader is told, once; the same words twice are told twice. Beside an open modal dialog the page is silent.
 export function say(words) {
-  const status = by("status");
+  const status = document.querySelector("dialog:modal .told") ?? by("status");
   status.textContent = "";
   requestAnimationFrame(() => (status.textContent = words));
 }

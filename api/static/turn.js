@@ -1,7 +1,7 @@
 // One question and what comes of it, as it comes: passages found, provisional words, the checked answer, or a refusal.
 
 import { copy, curl, markdown } from "/page/copying.js";
-import { el, milliseconds, pagesOf, percent, plural, quoted, say, slice } from "/page/text.js";
+import { el, handOver, milliseconds, pagesOf, percent, plural, quoted, say, slice } from "/page/text.js";
 
 const BASIS = {
   model: "In the model’s own words; every claim was checked against the words cited.",
@@ -62,7 +62,7 @@ export class Turn {
     const parts = answer.abstained ? this.#abstention(answer) : this.#checked(answer);
     this.content.replaceChildren(...parts.filter(Boolean), this.#tools(answer));
     const sources = plural(answer.citations.length, "citation");
-    say(answer.abstained ? `${answer.text} ${answer.reason}` : `${answer.text} ${sources}.`);
+    say(answer.abstained ? `${answer.text} ${sentence(answer.reason)}` : `${answer.text} ${sources}.`);
   }
 
   stopped() {
@@ -88,7 +88,7 @@ export class Turn {
         buttons,
       ),
     );
-    say(`${title}. ${problem.message}`);
+    say(`${title}. ${sentence(problem.message)}`);
     if (!again) return;
     const button = el("button", { type: "button", click: () => this.#again(retry) }, "Try again");
     buttons.append(button);
@@ -117,6 +117,7 @@ export class Turn {
 
   #again(retry) {
     clearInterval(this.timer);
+    handOver(this.element);
     this.element.remove();
     retry();
   }
@@ -127,6 +128,7 @@ export class Turn {
   }
 
   #settle() {
+    handOver(this.content);
     this.element.classList.remove("busy");
     this.progress.remove();
   }

@@ -1,7 +1,7 @@
 // Documents brought in over HTTP: files sent with progress, then the job that reads them, followed until it ends.
 
 import { allowed, documentPath, dropped, json, key, problemOf, request } from "/page/api.js";
-import { by, el, plural } from "/page/text.js";
+import { by, el, plural, say } from "/page/text.js";
 
 const POLL = 500;
 const UNFINISHED = ["queued", "running"];
@@ -74,17 +74,18 @@ export class Upload {
   async #cancel() {
     const { sending, job } = this.running;
     if (sending) return sending.abort();
-    by("upload-said").textContent = "Cancelling";
+    this.#tell("Cancelling");
     try {
       await request(`/v1/jobs/${encodeURIComponent(job)}`, { method: "DELETE" });
     } catch (problem) {
-      by("upload-said").textContent = problem.message;
+      this.#tell(problem.message);
     }
   }
 
   // --- what is shown ---
 
   #begin() {
+    this.step = "";
     by("upload-send").disabled = true;
     by("upload-cancel").textContent = "Cancel";
     by("upload-progress").hidden = false;
@@ -99,12 +100,22 @@ export class Upload {
       bar.max = total;
       bar.value = value;
     } else bar.removeAttribute("value");
+    // heard when a step begins and at each quarter of it: a screen reader would not come to an end with every number
+    this.#tell(words, `${words.split(",")[0]} ${total && Math.floor((4 * value) / total)}`);
+  }
+
+  #tell(words, step = words) {
     by("upload-said").textContent = words;
+    if (step !== this.step) say(words);
+    this.step = step;
   }
 
   #follow(job) {
     if (job.state === "queued") return this.#progress(0, 0, "Waiting for its turn");
-    return this.#progress(job.documents, job.total, `Reading, ${job.documents} of ${plural(job.total, "document")}`);
+    // a long document ends late, and its passages tell meanwhile that it goes on
+    const passages = job.chunks ? `, ${plural(job.chunks, "passage")}` : "";
+    const words = `Reading, ${job.documents} of ${plural(job.total, "document")}${passages}`;
+    return this.#progress(job.documents, job.total, words);
   }
 
   #end(job) {
@@ -130,7 +141,7 @@ export class Upload {
   #finish(words) {
     this.running = null;
     by("upload-bar").hidden = true;
-    by("upload-said").textContent = words;
+    this.#tell(words);
     by("upload-send").disabled = false;
     by("upload-cancel").textContent = "Close";
   }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,19 +12,31 @@ DESK, PHONE = ViewportSize(width=1280, height=800), ViewportSize(width=390, heig
 
 
 @contextmanager
-def opened(browser: Browser, url: str, size: ViewportSize = DESK) -> Iterator[Page]:
-    """The page at `url`, once a domain can be asked."""
+def opened(
+    browser: Browser, url: str, size: ViewportSize = DESK, *, key: str = "", empty: bool = False
+) -> Iterator[Page]:
+    """The page at `url`, once a domain can be asked, or it is known that there is none; and what it opens, watched too.
+
+    key: given to the page where it asks for one
+    empty: whether the caller sees no domain
+    """
     context = browser.new_context(viewport=size, permissions=["clipboard-read", "clipboard-write"])
     context.set_default_timeout(10_000)
     page = context.new_page()
     asked: list[str] = []
     broken: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    page.on("pageerror", lambda error: broken.append(str(error)))
-    page.on("console", lambda said: broken.append(said.text) if "Security Policy" in said.text else None)
+    context.on("request", lambda request: asked.append(request.url))
+    context.on("weberror", lambda error: broken.append(str(error.error)))
+    context.on("console", lambda said: broken.append(said.text) if "Security Policy" in said.text else None)
     try:
         page.goto(url)
-        expect(page.get_by_role("button", name="Ask")).to_be_enabled()
+        if key:
+            page.get_by_role("dialog", name="A key is needed").get_by_label("API key").fill(key)
+            page.keyboard.press("Enter")
+        if empty:
+            expect(page.locator("#about")).to_contain_text("No documents")
+        else:
+            expect(page.get_by_role("button", name="Ask", exact=True)).to_be_enabled()
         yield page
     finally:
         context.close()
@@ -35,3 +48,11 @@ def ask(page: Page, question: str) -> None:
     """Type a question and send it off."""
     page.get_by_label("Your question").fill(question)
     page.keyboard.press("Enter")
+
+
+def until(page: Page, expression: str, seconds: float = 60.0) -> None:
+    """Return once an expression holds. Playwright's own wait evaluates text in the page, which its policy forbids."""
+    deadline = time.monotonic() + seconds
+    while not page.evaluate(expression):
+        assert time.monotonic() < deadline, f"never came true: {expression}"
+        page.wait_for_timeout(20)

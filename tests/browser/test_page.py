@@ -11,7 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from rag.settings import load
-from tests.browser.opening import DESK, PHONE, ask, opened
+from tests.browser.opening import DESK, PHONE, ask, opened, until
 from tests.fakes.hostile import LAST, TEXT, WORDS, HostilePipeline
 from tests.fakes.pipeline import FakePipeline, document
 from tests.fakes.server import served, wait_until_ready
@@ -141,7 +141,7 @@ def test_an_answer_is_copied_as_markdown_and_as_curl(page: Page, url: str) -> No
     assert ".md, pages 3–4, characters" in copied
     assert "<script>" not in copied
     page.get_by_role("button", name="Copy as curl").click()
-    page.wait_for_function("navigator.clipboard.readText().then(text => text.startsWith('curl'))")
+    until(page, "navigator.clipboard.readText().then(text => text.startsWith('curl'))")
     command = page.evaluate("navigator.clipboard.readText()")
     assert command.startswith(f"curl -s {url}/v1/answers -H 'Content-Type: application/json' -d '")
     assert "in one'\\''s words?" in command

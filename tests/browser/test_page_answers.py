@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from ingest.corpus import open_corpus
-from ingest.run import apply
-from ingest.target import Target
-from rag.build import build_pipeline, open_catalog, open_embedder, open_index
-from rag.catalog import Generation
-from rag.protocols import Index
+from rag.build import build_pipeline
 from rag.settings import DataSettings, Settings
 from rag.types import Question
 from tests.browser.opening import DESK, PHONE, ask, opened
+from tests.browser.recording import WORDS
+from tests.fakes.sample_server import store
 from tests.fakes.server import served, wait_until_ready
 
 pytestmark = pytest.mark.slow
 
-CORPORA = Path(__file__).parents[2] / "corpora"
-SAID = """() => {
-  const answer = [...document.querySelectorAll('.answer')].at(-1).cloneNode(true);
-  answer.querySelectorAll('button').forEach(button => button.remove());
-  return answer.textContent;
-}"""
-"""The last answer's words without the numbers of its citations."""
 PATIENCE = 60_000.0
 """Milliseconds: a machine that is busy with something else is slow, not wrong."""
 
@@ -35,17 +26,7 @@ PATIENCE = 60_000.0
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory, lend: Callable[[Path], Path]) -> Iterator[str]:
     settings = Settings(data=DataSettings(directory=lend(tmp_path_factory.mktemp("data"))))
-    embedder = open_embedder(settings)
-
-    def made(generation: Generation, create: bool) -> Index:
-        return open_index(settings, generation, create=create)
-
-    target = Target(
-        "plant", catalog=open_catalog(settings), embedder=embedder, open_index=made, backend="edge", create=True
-    )
-    apply(open_corpus(CORPORA / "plant"), target)
-    target.close()
-    embedder.close()
+    store(settings, "plant")
     pipeline = build_pipeline(settings)
     next(pipeline.stream(Question(text="Who calls the nurse?", domain="plant")))
     with served(lambda _: pipeline, settings) as url:
@@ -97,7 +78,7 @@ def test_an_answer_its_follow_up_and_the_words_they_rest_on(page: Page, url: str
     follow_up = {"domain": "plant", "question": "And where is he taken?", "earlier": earlier}
     second = page.request.post(f"{url}/v1/answers", data=follow_up, timeout=PATIENCE).json()
     assert second["trace"]["rewritten"]
-    assert page.evaluate(SAID) == second["text"]
+    assert page.evaluate(WORDS) == second["text"]
     page.locator(".trace summary").last.click()
     expect(page.locator(".trace").last).to_contain_text(second["trace"]["standalone_question"])
     expect(page.locator(".trace").last.get_by_role("row")).not_to_have_count(0)
@@ -129,6 +110,8 @@ def test_a_document_that_is_added_is_asked_right_away(page: Page, tmp_path: Path
     file.write_text(
         f"# Canteen of the {name} works\n\nOn Thursdays the canteen of the {name} works serves barley soup.\n"
     )
+    page.get_by_label("Documents", exact=True).select_option("plant")
+    ask_and_wait(page, "What is the Wi-Fi password for visitors?", 1)
     page.get_by_role("button", name="Add documents").click()
     dialog = page.get_by_role("dialog", name="Add documents")
     dialog.get_by_label("Domain").fill("canteen")
@@ -137,5 +120,9 @@ def test_a_document_that_is_added_is_asked_right_away(page: Page, tmp_path: Path
     expect(dialog).to_contain_text("Done: 1 new", timeout=PATIENCE)
     dialog.get_by_role("button", name="Close").click()
     expect(page.get_by_label("Documents", exact=True)).to_have_value("canteen")
-    ask_and_wait(page, f"What does the canteen of the {name} works serve on Thursdays?", 1)
-    expect(page.locator(".answer")).to_contain_text("barley soup")
+    # What was said over other documents is no part of the talk that begins now.
+    expect(page.locator(".divider")).to_have_text("Asking canteen now.")
+    with page.expect_request("**/v1/answers/stream") as sent:
+        ask_and_wait(page, f"What does the canteen of the {name} works serve on Thursdays?", 2)
+    assert "earlier" not in json.loads(sent.value.post_data or "")
+    expect(page.locator(".answer").last).to_contain_text("barley soup")

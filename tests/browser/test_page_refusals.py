@@ -97,6 +97,16 @@ def test_a_connection_that_drops_is_told_and_can_be_tried_again(page: Page) -> N
     expect(page.locator(".answer")).to_contain_text("Every 200 hours")
 
 
+def test_who_tries_again_by_keyboard_goes_on_by_keyboard(page: Page) -> None:
+    page.route("**/v1/answers/stream", lambda route: route.abort())
+    ask(page, "How often?")
+    page.get_by_role("button", name="Try again").focus()
+    page.unroute("**/v1/answers/stream")
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Your question")).to_be_focused()
+    expect(page.locator(".answer")).to_contain_text("Every 200 hours")
+
+
 def test_a_key_is_asked_for_kept_in_the_tab_and_forgotten(page: Page) -> None:
     sent: list[str] = []
 
