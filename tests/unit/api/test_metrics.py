@@ -7,7 +7,7 @@ import json
 import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from api.measurements import ENGINE_COUNTS, ENGINE_GAUGES, REASONS, SECONDS, Mea
 from api.observing import Observer
 from api.queue import FairQueue
 from rag.settings import ServerSettings, Settings
-from rag.types import EngineStatistics, Health, ModelCard, Question, StageTiming
+from rag.types import DoneEvent, EngineStatistics, Event, Health, ModelCard, Question, StageTiming
 from tests.fakes.pipeline import FakePipeline, answer
 
 ROOT = Path(__file__).parents[3]
@@ -88,6 +88,28 @@ def test_an_answer_is_timed_and_its_tokens_are_counted(client: Client) -> None:
     assert value(samples, "understudy_citations_total") == 2
     assert value(samples, "understudy_citation_failures_total") == 0
     assert value(samples, "understudy_answers_open", state="running") == 0
+
+
+class Unverified(FakePipeline):
+    """Says of each answer that two of its citations did not stand in the stored text, as the pipeline's check does."""
+
+    def stream(self, question: Question, *, cancelled: Callable[[], bool] | None = None) -> Iterator[Event]:
+        for event in super().stream(question, cancelled=cancelled):
+            if isinstance(event, DoneEvent):
+                trace = event.answer.trace.model_copy(update={"citations_dropped": 2})
+                yield DoneEvent(answer=event.answer.model_copy(update={"trace": trace}))
+            else:
+                yield event
+
+
+def test_citations_that_fail_their_check_are_counted_and_not_as_given() -> None:
+    with TestClient(create_app(Settings(), lambda _: Unverified())) as client:
+        while client.get("/health/ready").status_code != 200:
+            pass
+        assert ask(client) == ask(client, path="/v1/answers/stream") == ask(client, "nothing") == 200
+        samples = scrape(client)
+    assert value(samples, "understudy_citation_failures_total") == 6
+    assert value(samples, "understudy_citations_total") == 2
 
 
 def test_the_speed_of_an_answer_that_is_read_is_measured_too() -> None:
