@@ -6,8 +6,10 @@ import asyncio
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from api.limits import Exhausted, RateLimits
 from rag.errors import InvalidSettings, LimitsUnavailable
 from rag.settings import LimitSettings
 
+ROOT = Path(__file__).parents[3]
 DESK = Caller("desk", frozenset({"read"}), None)
 
 
@@ -117,7 +120,7 @@ def test_many_requests_at_once_are_counted_exactly(settings: LimitSettings) -> N
     assert sum(isinstance(item, Exhausted) for item in found) == 46
 
 
-def test_processes_that_share_a_redis_count_together(redis: str) -> None:
+def test_one_who_comes_after_another_counts_on_from_it(redis: str) -> None:
     settings = LimitSettings(requests_per_minute=4, redis_url=SecretStr(redis))
     clock = Clock()
 
@@ -130,6 +133,46 @@ def test_processes_that_share_a_redis_count_together(redis: str) -> None:
         assert asyncio.run(one())
     with pytest.raises(Exhausted):
         asyncio.run(one())
+
+
+def let_in(url: str, *, processes: int, limit: int, rounds: int) -> list[int]:
+    """How many requests each round's new key got through several processes that ask at the same time."""
+    command = [sys.executable, "-m", "tests.fakes.limit_taker", url, str(limit), str(2 * limit)]
+    with ExitStack() as stack:
+        takers = [
+            stack.enter_context(
+                subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+            )
+            for _ in range(processes)
+        ]
+
+        def told() -> list[str]:
+            return [taker.stdout.readline().strip() for taker in takers if taker.stdout]
+
+        def say(line: str) -> None:
+            for taker in takers:
+                if taker.stdin:
+                    taker.stdin.write(line)
+                    taker.stdin.flush()
+
+        assert told() == ["ready"] * processes
+        found = []
+        for number in range(rounds):
+            say(f"{processes}-hammer-{number}\n")
+            found.append(sum(map(int, told())))
+        say("\n")
+    assert [taker.returncode for taker in takers] == [0] * processes
+    return found
+
+
+@pytest.mark.parametrize("processes", [1, 2, 4])
+def test_processes_that_hammer_one_key_at_once_let_hardly_more_through_than_its_limit(
+    redis: str, processes: int
+) -> None:
+    """Of those that read the same number in the same moment each may let one through: one too many for each further."""
+    limit = 50
+    found = let_in(redis, processes=processes, limit=limit, rounds=5)
+    assert all(limit <= count <= limit + processes - 1 for count in found), found
 
 
 def test_no_limit_counts_nothing() -> None:
