@@ -1,8 +1,8 @@
 """How many requests a key has left, counted in a Litestar store: memory, or Redis for several processes.
 
 A bucket that holds one minute's requests and fills evenly, kept as one number: the time at which it is full again
-(GCRA). Exact within a process; two processes that read the same number in the same moment may let one more through,
-since a store has no atomic step of its own. Knows no key's scopes and no route.
+(GCRA). Exact, for several processes too: a store has no atomic step, so in Redis a number is set by a script that looks
+whether it is still the one that was read. Knows no key's scopes and no route.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
+from typing import Protocol
 
 from litestar.stores.base import Store
 from litestar.stores.memory import MemoryStore
@@ -28,6 +29,11 @@ REDIS_SECONDS = 2.0
 """Longest wait for Redis: a count that takes longer than a search protects nothing."""
 
 NAMESPACE = "understudy-limits"
+
+SWAP = """if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])
+return 1"""
+"""Redis runs a script in one step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +55,28 @@ class Standing:
         }
 
 
-def open_store(settings: LimitSettings) -> tuple[Store, tuple[type[Exception], ...]]:
-    """The store that the settings name, and what it raises when it cannot be reached.
+class Swap(Protocol):
+    """Sets a number in a store where it is still the one that was read; whether it was."""
+
+    async def __call__(self, identity: str, before: bytes, after: str, seconds: int) -> bool:
+        """before: empty where there was none; seconds: after which it is forgotten"""
+        ...
+
+
+def open_store(settings: LimitSettings) -> tuple[Store, Swap, tuple[type[Exception], ...]]:
+    """The store that the settings name, how a number in it is set, and what it raises when it cannot be reached.
 
     Raises InvalidSettings for Redis without its library, or what is no URL of it.
     """
     url = settings.redis_url.get_secret_value()
     if not url:
-        return MemoryStore(), ()
+        memory = MemoryStore()
+
+        async def put(identity: str, before: bytes, after: str, seconds: int) -> bool:  # noqa: ARG001  # ours alone
+            await memory.set(identity, after, expires_in=seconds)
+            return True
+
+        return memory, put, ()
     if find_spec("redis") is None:
         raise InvalidSettings("UNDERSTUDY_LIMITS__REDIS_URL needs the redis library: pip install 'understudy[redis]'")
     from litestar.stores.redis import RedisStore
@@ -67,7 +87,12 @@ def open_store(settings: LimitSettings) -> tuple[Store, tuple[type[Exception], .
         client = Redis.from_url(url, socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS)
     except ValueError as error:
         raise InvalidSettings(f"UNDERSTUDY_LIMITS__REDIS_URL: {error}") from None
-    return RedisStore(client, namespace=NAMESPACE, handle_client_shutdown=True), (RedisError, OSError)
+    script = client.register_script(SWAP)
+
+    async def swap(identity: str, before: bytes, after: str, seconds: int) -> bool:
+        return bool(await script(keys=[f"{NAMESPACE}:{identity}"], args=[before, after, seconds]))
+
+    return RedisStore(client, namespace=NAMESPACE, handle_client_shutdown=True), swap, (RedisError, OSError)
 
 
 class RateLimits:
@@ -76,7 +101,7 @@ class RateLimits:
     def __init__(self, settings: LimitSettings, clock: Callable[[], float] = time.time) -> None:
         """`clock`: seconds that mean the same in every process. Raises InvalidSettings."""
         self._default = settings.requests_per_minute
-        self.store, self._unreachable = open_store(settings)
+        self.store, self._swap, self._unreachable = open_store(settings)
         self._clock = clock
         self._turn = asyncio.Lock()
 
@@ -106,18 +131,20 @@ class RateLimits:
             ) from error
 
     async def _count(self, identity: str, limit: int, requests: int, *, owed: bool) -> Standing:
-        now = self._clock()
         step = WINDOW / limit
-        stored = await self.store.get(identity)
-        full = max(now, float(stored)) if stored else now
-        wait = 0.0 if owed else full + step - WINDOW - now
-        # a millionth of a second: rounding of a sum of floats must not cost the last request
-        if wait > 1e-6:
-            standing = Standing(limit, 0, math.ceil(full - now))
-            raise Exhausted(standing, retry_after=wait)
-        full += step * requests
-        await self.store.set(identity, repr(full), expires_in=max(WINDOW, math.ceil(full - now)) + 1)
-        return Standing(limit, max(0, int((WINDOW - (full - now)) / step + 1e-6)), math.ceil(full - now))
+        while True:
+            now = self._clock()
+            stored = await self.store.get(identity) or b""
+            full = max(now, float(stored)) if stored else now
+            wait = 0.0 if owed else full + step - WINDOW - now
+            # a millionth of a second: rounding of a sum of floats must not cost the last request
+            if wait > 1e-6:
+                standing = Standing(limit, 0, math.ceil(full - now))
+                raise Exhausted(standing, retry_after=wait)
+            full += step * requests
+            if await self._swap(identity, stored, repr(full), max(WINDOW, math.ceil(full - now)) + 1):
+                return Standing(limit, max(0, int((WINDOW - (full - now)) / step + 1e-6)), math.ceil(full - now))
+            # Another process has counted since; each time round, one of them has been let through.
 
 
 class Exhausted(TooManyRequests):

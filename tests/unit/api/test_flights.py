@@ -258,6 +258,8 @@ def test_who_asks_between_an_answer_and_its_end_hears_that_answer() -> None:
         second = desk.ask()
         desk.end.set()
         assert (await everything(second))[-1].type == "done"
+        # And what is kept ends as it was told, not with the leaving of its first listener.
+        assert (await everything(desk.ask()))[-1].type == "done"
         await desk.queue.close()
         assert len(desk.pipeline.started) == 1
 
