@@ -117,6 +117,8 @@ class FairQueue:
     ) -> None:
         """At most `max_waiting` tickets wait beside those that are served, `max_waiting_each` of any one caller.
 
+        Where several callers are here, each may have its share of the places: who had more would wait with the last of
+        them for as many rounds of everybody's turns.
         kind: what waits, in a refusal; guess: seconds that one takes, until one was finished
         """
         self._max_waiting, self._max_each = max_waiting, max_waiting_each
@@ -158,7 +160,7 @@ class FairQueue:
                     retry_after=wait,
                 )
             own = len(self._waiting.get(caller, ()))
-            if caller and self._max_each is not None and own >= self._max_each:
+            if caller and own >= self._share(caller):
                 wait = self._rate.wait(own)
                 raise TooManyRequests(
                     f"{own} {self._kind} of this key wait already, which is its share: try again in "
@@ -238,6 +240,12 @@ class FairQueue:
         ticket = tickets.popleft()
         self._keep(caller, tickets)
         return ticket
+
+    def _share(self, caller: str) -> int:
+        """How many of this caller's may wait now."""
+        callers = {caller, *self._waiting, *self._served}
+        share = max(1, self._max_waiting // len(callers))
+        return share if self._max_each is None else min(share, self._max_each)
 
     def _ahead(self, caller: str) -> int:
         """How many are served before what this caller asks now: its own, and as many of each other's turns."""

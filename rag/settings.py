@@ -185,7 +185,7 @@ class ServerSettings(Section):
     port: int = Field(8080, ge=0, le=65535, description="port to listen on; 0: any free one")
     max_waiting: int = Field(32, ge=1, description="answers that may wait; beyond it 503 with Retry-After")
     max_waiting_each: int = Field(
-        16, ge=1, description="answers of any one key that may wait; beyond it 429 with Retry-After"
+        16, ge=1, description="answers of any one key that may wait, fewer where more keys ask; beyond it 429"
     )
     workers: int = Field(0, ge=0, le=256, description="answers that are in work at the same time; 0: one a core")
     timeout_seconds: float = Field(120.0, gt=0, description="longest time to an answer, waiting included")
