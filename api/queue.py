@@ -149,14 +149,15 @@ class FairQueue:
             # Whoever left gives the place to the next one at once, not when its turn would have come.
             for name in list(self._waiting):
                 self._keep(name, deque(item for item in self._waiting[name] if not item.cancelled()))
-            waiting = sum(map(len, self._waiting.values()))
+            here = self._here()
             if self._closing:
                 raise ModelBusy("the server is stopping; ask again in a moment", retry_after=self._rate.seconds)
             # One place more than may wait: whoever comes when a worker is free does not wait.
-            if waiting + self._served.total() >= self._max_waiting + len(self._threads):
-                wait = self._rate.wait(waiting + self._served.total())
+            if here >= self._max_waiting + len(self._threads):
+                wait = self._rate.wait(here)
                 raise ModelBusy(
-                    f"{waiting} {self._kind} wait already, which is all that may: try again in {max(1, round(wait))} s",
+                    f"{here - self._served.total()} {self._kind} wait already, which is all that may: try again in "
+                    f"{max(1, round(wait))} s",
                     retry_after=wait,
                 )
             own = len(self._waiting.get(caller, ()))
@@ -181,7 +182,7 @@ class FairQueue:
     def expected_wait(self) -> float:
         """Seconds until all that are here now are served, as long as the latest ones took."""
         with self._changed:
-            return self._rate.wait(sum(map(len, self._waiting.values())) + self._served.total())
+            return self._rate.wait(self._here())
 
     async def run(self, work: Callable[[], T], *, caller: str = "") -> T:
         """What `work` returns or raises, in its turn; see submit. Whoever stops waiting gives the place back."""
@@ -240,6 +241,10 @@ class FairQueue:
         ticket = tickets.popleft()
         self._keep(caller, tickets)
         return ticket
+
+    def _here(self) -> int:
+        """How many wait or are served."""
+        return sum(map(len, self._waiting.values())) + self._served.total()
 
     def _share(self, caller: str) -> int:
         """How many of this caller's may wait now."""

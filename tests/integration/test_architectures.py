@@ -15,6 +15,7 @@ from rag.errors import ModelUnavailable
 from rag.profiles import PROFILES, segments
 from rag.types import Message, Prompt
 from tests.fakes.gguf_files import CONTEXT, RECIPES, Recipe, write_gguf
+from tests.fakes.tiny_model import tiny_model
 
 MESSAGES = (
     Message(role="system", content="Answer from the text."),
@@ -42,17 +43,7 @@ def path(recipe: Recipe, files: dict[str, Path]) -> Path:
 
 @pytest.fixture(scope="module")
 def model(path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaModel]:
-    file = resolve(str(path), cache=tmp_path_factory.mktemp("models"))
-    loaded = LlamaModel(
-        file.path,
-        name=file.name,
-        template=file.template,
-        context_tokens=256,
-        threads=1,
-        gpu_layers=0,
-        max_waiting=1,
-        fingerprint="tiny/1",
-    )
+    loaded = tiny_model(path, cache=tmp_path_factory.mktemp("models"))
     yield loaded
     loaded.close()
 

@@ -19,8 +19,6 @@ from api import wire
 from api.app import create_app
 from api.asking import render
 from api.logs import configure
-from rag.adapters.llama_model import LlamaModel
-from rag.adapters.model_files import resolve
 from rag.engine.llama import Llama
 from rag.profiles import segments
 from rag.prompt import answer_messages
@@ -29,6 +27,7 @@ from rag.types import Answer, Citation, DoneEvent, Event, Passage, Question, Ret
 from tests.fakes.gguf_files import RECIPES, Recipe, write_gguf
 from tests.fakes.pipeline import FakePipeline
 from tests.fakes.poisoned import passages
+from tests.fakes.tiny_model import tiny_model
 
 POISONED = passages()
 
@@ -72,17 +71,7 @@ def test_no_marker_of_any_family_is_parsed_out_of_a_passage(family: tuple[Recipe
 
 def test_a_prompt_has_as_many_tokens_as_its_parts_and_no_turn_more(family: tuple[Recipe, Path], tmp_path: Path) -> None:
     recipe, path = family
-    file = resolve(str(path), cache=tmp_path)
-    model = LlamaModel(
-        file.path,
-        name=file.name,
-        template=file.template,
-        context_tokens=256,
-        threads=1,
-        gpu_layers=0,
-        max_waiting=1,
-        fingerprint="tiny/1",
-    )
+    model = tiny_model(path, cache=tmp_path)
     loaded = Llama(path, context_tokens=256, threads=1, gpu_layers=0)
     for number, (honest, text) in enumerate(POISONED[::4]):
         messages = answer_messages(honest.question, [as_passage(number, text)])
