@@ -34,6 +34,7 @@ class Server:
         """Start it; its messages go to a log beside the results."""
         self.url = f"http://127.0.0.1:{port}"
         self.began = time.perf_counter()
+        self.worked: list[tuple[float, float]] = []
         self._ready = ready
         self.log = Path(".cache/bench/serving") / f"server-{port}.log"
         self.log.parent.mkdir(parents=True, exist_ok=True)
@@ -109,13 +110,19 @@ class Server:
         return used
 
     def seconds_until_idle(self, limit: float = 30.0) -> float:
-        """Seconds from now until the processes rest: until the last look at which they still used CPU, for 0.5 s."""
+        """Seconds from now until the processes rest: until the last look at which they still used CPU, for 0.5 s.
+
+        `worked` tells afterwards what was seen on the way there: (seconds from the start, seconds of CPU) of each look.
+        """
         began = last = time.perf_counter()
         before, at = self.cpu_seconds(), began
+        self.worked = []
         while time.perf_counter() - began < limit:
             time.sleep(LOOK_SECONDS)
             now, used = time.perf_counter(), self.cpu_seconds()
-            if sum(used[thread] - before.get(thread, 0.0) for thread in used) > QUIET_SHARE * (now - at):
+            cpu = sum(used[thread] - before.get(thread, 0.0) for thread in used)
+            if cpu > QUIET_SHARE * (now - at):
+                self.worked.append((round(now - began, 3), round(cpu, 4)))
                 last = now
             before, at = used, now
             if now - last > 0.5:
