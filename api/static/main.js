@@ -21,7 +21,6 @@ const upload = new Upload(async (domain) => {
 // --- domains ---
 
 async function listDomains() {
-  const chosen = by("domain").value;
   try {
     page.domains = await json("/v1/domains");
   } catch (problem) {
@@ -30,6 +29,7 @@ async function listDomains() {
     return;
   }
   notice("");
+  const chosen = by("domain").value; // by now: a choice that was made while the list was on its way is one
   const options = page.domains.map(({ name, title }) => el("option", { value: name }, title || name));
   by("domain").replaceChildren(...options);
   by("domain").disabled = !options.length;

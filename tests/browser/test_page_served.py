@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, Request, ViewportSize, expect
+from playwright.sync_api import Browser, Page, Request, Route, ViewportSize, expect
 
 from api.keys import Keys
 from evaluation.report import write
@@ -152,6 +152,42 @@ def test_a_second_domain_is_chosen_by_keyboard_and_no_talk_goes_from_one_to_the_
         ("model-choice", [{"question": CONSTANT, "answer": constant}]),
         ("plant", []),
     ]
+
+
+def test_a_choice_that_is_made_while_the_list_is_read_again_stays(browser: Browser, server: Served) -> None:
+    """A key that is given has the list asked for twice, and the second may come when a domain is chosen already."""
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        if route.request.headers.get("authorization") == f"Bearer {server.reader}":
+            held.append(route)
+        else:
+            route.continue_()
+
+    with opened(browser, server.url, key=server.reader) as page:
+        page.route("**/v1/domains", hold)
+        page.evaluate("sessionStorage.clear()")
+        page.reload()
+        page.get_by_role("dialog", name="A key is needed").get_by_label("API key").fill(server.reader)
+        page.keyboard.press("Enter")
+        first, second = awaited(page, held, 2)
+        first.continue_()
+        page.get_by_label("Documents", exact=True).select_option("plant")
+        page.evaluate("document.querySelector('#domain option').dataset.old = true")
+        second.continue_()
+        until(page, "!document.querySelector('#domain option').dataset.old")
+        expect(page.get_by_label("Documents", exact=True)).to_have_value("plant")
+        assert "4477" in answered(page, NURSE)
+
+
+def awaited(page: Page, held: list[Route], count: int) -> list[Route]:
+    """So many requests, once they are there."""
+    for _ in range(500):
+        if len(held) >= count:
+            break
+        page.wait_for_timeout(20)
+    assert len(held) == count
+    return held
 
 
 # --- uploads -----------------------------------------------------------------------------------
