@@ -14,6 +14,7 @@ from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Generic, TypeVar
 
+from api.promises import Promises
 from rag.errors import Cancelled, ModelBusy, RagError, TooManyRequests
 from rag.service_rate import ServiceRate
 
@@ -118,7 +119,7 @@ class FairQueue:
         """At most `max_waiting` tickets wait beside those that are served, `max_waiting_each` of any one caller.
 
         Where several callers are here, each may have its share of the places: who had more would wait with the last of
-        them for as many rounds of everybody's turns.
+        them for as many rounds of everybody's turns. Where there are more callers than places, they have them in turns.
         kind: what waits, in a refusal; guess: seconds that one takes, until one was finished
         """
         self._max_waiting, self._max_each = max_waiting, max_waiting_each
@@ -129,6 +130,7 @@ class FairQueue:
         self._turn = 0
         self._turns: dict[str, int] = {}
         """when each caller's last turn was, as long as there is work"""
+        self._promises = Promises()
         self._closing = False
         self._rate = ServiceRate(guess)
         self._changed = threading.Condition()
@@ -152,15 +154,17 @@ class FairQueue:
             here = self._here()
             if self._closing:
                 raise ModelBusy("the server is stopping; ask again in a moment", retry_after=self._rate.seconds)
-            # One place more than may wait: whoever comes when a worker is free does not wait.
-            if here >= self._max_waiting + len(self._threads):
-                wait = self._rate.wait(here)
+            own = len(self._waiting.get(caller, ()))
+            missing = self._missing(caller, here)
+            if missing > 0:
+                wait = self._rate.wait(missing)
+                if caller and not own:
+                    self._promises.make(caller, wait)
                 raise ModelBusy(
-                    f"{here - self._served.total()} {self._kind} wait already, which is all that may: try again in "
-                    f"{max(1, round(wait))} s",
+                    f"{here - self._served.total()} {self._kind} wait already, which with those that are promised a "
+                    f"place is all that may: try again in {max(1, round(wait))} s",
                     retry_after=wait,
                 )
-            own = len(self._waiting.get(caller, ()))
             if caller and own >= self._share(caller):
                 wait = self._rate.wait(own)
                 raise TooManyRequests(
@@ -175,6 +179,7 @@ class FairQueue:
                     "try again later",
                     retry_after=wait - seconds,
                 )
+            self._promises.keep(caller)
             self._waiting.setdefault(caller, deque()).append(ticket)  # type: ignore[arg-type]  # a worker never looks at results
             self._changed.notify()
         return ticket
@@ -246,9 +251,18 @@ class FairQueue:
         """How many wait or are served."""
         return sum(map(len, self._waiting.values())) + self._served.total()
 
+    def _missing(self, caller: str, here: int) -> int:
+        """How many must be served before this caller finds a place; 0 or less where there is one."""
+        # One place more than may wait: whoever comes when a worker is free does not wait.
+        free = self._max_waiting + len(self._threads) - here
+        if not caller:  # nobody can tell who of them was here before
+            return here if free <= 0 else 0
+        # No promise keeps the workers idle: those it was made to may never come back.
+        return 1 - free + (self._promises.before(caller) if self._waiting else 0)
+
     def _share(self, caller: str) -> int:
         """How many of this caller's may wait now."""
-        callers = {caller, *self._waiting, *self._served}
+        callers = {caller, *self._waiting, *self._served, *self._promises.callers()}
         share = max(1, self._max_waiting // len(callers))
         return share if self._max_each is None else min(share, self._max_each)
 

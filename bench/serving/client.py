@@ -27,6 +27,8 @@ class Asked:
 
     question: str
     began: float
+    sender: int = 0
+    """which of the clients asked it"""
     status: int = 0
     first_event: float | None = None
     first_token: float | None = None
@@ -157,21 +159,22 @@ async def closed_loop(
 
     Questions are dealt out one after the other; once all were asked, with another question mark, so that no cache
     answers one. `warm`: seconds at the start whose answers are left out. Returns the answers that began after it and
-    before the end, and the time between. `over`: ends it earlier.
+    before the end, what was never answered whenever it began, and the time between. `over`: ends it earlier.
     """
     supply = iter(range(10**9))
     start = time.perf_counter() + warm
     end = start + seconds
     done: list[Asked] = []
 
-    async def one(send: Send) -> None:
+    async def one(number: int, send: Send) -> None:
         async with caller() as client:
             while (left := end - time.perf_counter()) > 0 and not over():
                 turn, place = divmod(next(supply), len(questions))
                 question = questions[place] + "?" * turn
                 asked = await ask(client, send, question, patience=left + 30)
-                if asked.began >= start:
+                asked.sender = number
+                if asked.began >= start or asked.whole is None:
                     done.append(asked)
 
-    await asyncio.gather(*(one(send) for send in senders))
+    await asyncio.gather(*(one(number, send) for number, send in enumerate(senders)))
     return done, min(seconds, time.perf_counter() - start) if over() else seconds

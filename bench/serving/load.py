@@ -2,6 +2,7 @@
 
 Closed loop: each client asks its next question when the last is answered, no two the same at a time. The peer is the
 packaged `llama_cpp.server` with our retrieval in front, at the same weights file and number of tokens, in the same run.
+`fewest` and `most`: answers of the client that had the fewest and of the one that had the most.
 
     python -m bench.serving.load --suites DIR [--seconds S] [--clients 1,4,16,64] [--fresh]
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -89,7 +91,15 @@ async def _measured(server: Server, senders: list[Send], workload: Workload, sec
         done, took = await closed_loop(senders, workload.texts(), seconds=seconds, warm=min(WARM_SECONDS, seconds))
     finally:
         points = memory.end()
-    return summary(done, took) | {"clients": len(senders), "memory": points, "right": right(done, workload)}
+    answered = Counter(asked.sender for asked in done if asked.whole is not None and not asked.error)
+    each = [answered[number] for number in range(len(senders))]
+    return summary(done, took) | {
+        "clients": len(senders),
+        "fewest": min(each),
+        "most": max(each),
+        "memory": points,
+        "right": right(done, workload),
+    }
 
 
 def right(done: list[Asked], workload: Workload) -> float | None:
@@ -161,6 +171,9 @@ def line(name: str, part: Row) -> Row:
         "whole p95": part["whole"]["p95"],
         "queue p50": part["queued"]["p50"],
         "queue p95": part["queued"]["p95"],
+        "whole max": part["whole"]["max"],
+        "fewest": part.get("fewest"),
+        "most": part.get("most"),
         "refusals": part["refusals"],
         "errors": sum(part["errors"].values()),
         "MB p50": percentile(used, 0.5),

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -93,3 +96,58 @@ def test_whose_turn_would_come_after_its_deadline_is_refused_and_who_is_next_by_
         await queue.close()
 
     asyncio.run(run())
+
+
+def test_who_was_refused_comes_in_before_who_has_just_been_served() -> None:
+    async def run() -> None:
+        queue = FairQueue(max_waiting=1)
+        first, second = Gate([], "first"), Gate([], "second")
+        tickets = [queue.submit(first, caller="a")]
+        await begun(first)
+        tickets.append(queue.submit(second, caller="b"))
+        waits = []
+        for name in ("c", "d", "c"):
+            with pytest.raises(ModelBusy) as refused:
+                queue.submit(of("x"), caller=name)
+            waits.append(refused.value.retry_after)
+        assert waits == [1.0, 2.0, 1.0], "a second each: until its own turn at a place, which asking again keeps"
+        first.open.set()
+        await everything(tickets[0])
+        await begun(second)
+        tickets.append(queue.submit(of("again"), caller=""))  # nobody waits now: no promise keeps a worker idle
+        with pytest.raises(ModelBusy):
+            queue.submit(of("again"), caller="a")
+        second.open.set()
+        for ticket in tickets[1:]:
+            await everything(ticket)
+        await queue.close()
+
+    asyncio.run(run())
+
+
+def test_more_callers_than_places_are_served_in_turns() -> None:
+    """A closed loop: each asks again when it has its answer, or after the wait that it was told."""
+    served = Counter[str]()
+
+    async def run() -> None:
+        queue = FairQueue(max_waiting=3, guess=0.003)
+
+        def work(_: Callable[[], bool]) -> Iterator[str]:
+            time.sleep(0.003)
+            yield "answer"
+
+        async def ask(name: str) -> None:
+            while served.total() < 400:
+                try:
+                    await everything(queue.submit(work, caller=name))
+                except ModelBusy as refused:
+                    await asyncio.sleep(refused.retry_after)
+                else:
+                    served[name] += 1
+
+        await asyncio.gather(*(ask(f"caller {number}") for number in range(16)))
+        await queue.close()
+
+    asyncio.run(run())
+    assert len(served) == 16
+    assert min(served.values()) >= 0.5 * max(served.values()), served
