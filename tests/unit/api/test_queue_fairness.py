@@ -114,7 +114,7 @@ def test_who_was_refused_comes_in_before_who_has_just_been_served() -> None:
         first.open.set()
         await everything(tickets[0])
         await begun(second)
-        tickets.append(queue.submit(of("again"), caller=""))  # nobody waits now: no promise keeps a worker idle
+        tickets.append(queue.submit(of("new"), caller="e"))  # nobody waits now: no promise keeps a worker idle
         with pytest.raises(ModelBusy):
             queue.submit(of("again"), caller="a")
         second.open.set()
