@@ -96,7 +96,7 @@ class Ingesting:
 
     def _begin(self, domain: str) -> JobFolder:
         check_domain_name(domain)
-        self.queue.check_room()
+        self.queue.check_room(domain)
         return self._store.begin()
 
     def _submit(

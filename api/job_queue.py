@@ -1,7 +1,7 @@
-"""Who changes a domain when: one worker, first come first served, a bounded number waiting. Knows no HTTP and no file.
+"""Who changes a domain when: one worker, domains in turns, a bounded number waiting. Knows no HTTP and no file.
 
-What a job does is given; it blocks, so it runs in the worker's thread. A job that was under way when its process ended
-is begun again at the next start, from its files.
+The jobs of one domain are done in the order in which they came. What a job does is given; it blocks, so it runs in the
+worker's thread. A job that was under way when its process ended is begun again at the next start, from its files.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ LOCK_SECONDS = 0.5
 
 STOP_SECONDS = 10.0
 """Longest wait for a job to be interrupted: a file that is being read is not."""
+
+OPEN_TO_ALL = 0.75
+"""Share of the places that any domain may fill; the rest is for domains of which no job waits."""
 
 FIRST_GUESS_SECONDS = 10.0
 """Length of a job until one was measured, for Retry-After."""
@@ -51,6 +54,9 @@ class JobQueue:
         self._records: dict[str, Record] = {}
         self._cancelled: set[str] = set()
         self._waiting: list[str] = []
+        self._turn = 0
+        self._turns: dict[str, int] = {}
+        """when each domain's last turn was, as long as jobs wait"""
         self._stopping = False
         self._seconds = FIRST_GUESS_SECONDS
         self._changed = threading.Condition()
@@ -73,13 +79,15 @@ class JobQueue:
         if self._thread.is_alive():
             self._thread.join(STOP_SECONDS)
 
-    def check_room(self) -> None:
-        """Raise ModelBusy when no more jobs may wait."""
+    def check_room(self, domain: str) -> None:
+        """Raise ModelBusy when no more jobs of this domain may wait."""
         with self._changed:
             waiting = len(self._waiting)
-        if waiting >= self._max_waiting:
+            own = any(self._records[name].job.domain == domain for name in self._waiting)
+        if waiting >= self._max_waiting * (OPEN_TO_ALL if own else 1):
+            why = "this domain has its share of them" if own else "which is all that may"
             raise ModelBusy(
-                f"{waiting} ingestion jobs wait already, which is all that may: try again later",
+                f"{waiting} ingestion jobs wait already, {why}: try again later",
                 retry_after=self._seconds,
             )
 
@@ -120,15 +128,25 @@ class JobQueue:
     def _serve(self) -> None:
         while True:
             with self._changed:
+                if not self._waiting:
+                    self._turns.clear()
                 self._changed.wait_for(lambda: self._waiting or self._stopping)
                 if self._stopping:
                     return
-                record = self._records[self._waiting.pop(0)]
+                record = self._records[self._next()]
                 record = self._note(record, record.job.model_copy(update={"state": JobState.RUNNING}))
             try:
                 self._work(record)
             except RagError as error:  # the disk is full: the job is begun again at the next start
                 log.warning("a job could not be kept", extra={"fields": {"job": record.job.id, "reason": str(error)}})
+
+    def _next(self) -> str:
+        """The oldest job of the domain whose turn is longest ago; of domains without one, the oldest."""
+        name = min(self._waiting, key=lambda name: self._turns.get(self._records[name].job.domain, 0))
+        self._waiting.remove(name)
+        self._turn += 1
+        self._turns[self._records[name].job.domain] = self._turn
+        return name
 
     def _work(self, record: Record) -> None:
         record = record.model_copy(update={"attempts": record.attempts + 1})

@@ -73,15 +73,50 @@ def test_jobs_are_done_in_order_and_their_files_go(tmp_path: Path) -> None:
     assert list(tmp_path.glob("jobs/*/files")) == []
 
 
+def test_domains_take_turns_and_each_ones_jobs_keep_their_order(tmp_path: Path) -> None:
+    texts: list[str] = []
+    begin = threading.Event()
+
+    def run(record: Record, tell: Tell) -> Job:
+        begin.wait(5)
+        texts.append((JobStore(tmp_path).files_of(record.job) / "a.md").read_text("utf-8"))
+        return at_once(record, tell)
+
+    with running(tmp_path, run) as queue:
+        jobs = [queue.submit(acknowledged(tmp_path, "noisy", f"noisy {number}")) for number in range(4)]
+        while queue.get(jobs[0].id).state is not JobState.RUNNING:
+            time.sleep(0.005)
+        jobs += [queue.submit(acknowledged(tmp_path, name, name)) for name in ("b", "c")]
+        begin.set()
+        assert [ended(queue, job).state for job in jobs] == [JobState.DONE] * 6
+    assert texts == ["noisy 0", "b", "c", "noisy 1", "noisy 2", "noisy 3"]
+
+
+def test_one_domain_leaves_places_to_the_others(tmp_path: Path) -> None:
+    with running(tmp_path, until_told_to_stop, max_waiting=4) as queue:
+        first = queue.submit(acknowledged(tmp_path, "noisy"))
+        while queue.get(first.id).state is not JobState.RUNNING:
+            time.sleep(0.005)
+        for _ in range(3):
+            queue.check_room("noisy")
+            queue.submit(acknowledged(tmp_path, "noisy"))
+        with pytest.raises(ModelBusy, match="3 ingestion jobs wait already, this domain has its share"):
+            queue.check_room("noisy")
+        queue.check_room("other")
+        queue.submit(acknowledged(tmp_path, "other"))
+        with pytest.raises(ModelBusy, match="4 ingestion jobs wait already, which is all that may"):
+            queue.check_room("third")
+
+
 def test_a_full_queue_refuses_with_the_wait(tmp_path: Path) -> None:
     with running(tmp_path, until_told_to_stop, max_waiting=1) as queue:
-        queue.check_room()
+        queue.check_room("plant")
         first = queue.submit(acknowledged(tmp_path))
         while queue.get(first.id).state is not JobState.RUNNING:
             time.sleep(0.005)
         queue.submit(acknowledged(tmp_path))
         with pytest.raises(ModelBusy) as caught:
-            queue.check_room()
+            queue.check_room("plant")
         assert caught.value.retry_after > 0
 
 
