@@ -194,7 +194,6 @@ def test_errors_are_defined_in_one_file() -> None:
 # --- documents ---------------------------------------------------------------------------------
 
 README = ROOT / "README.md"
-needs_readme = pytest.mark.skipif(not README.exists(), reason="README.md is not written yet")
 FENCE = re.compile(r"^```[^\n]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
@@ -225,7 +224,6 @@ def readme_tree() -> list[str]:
     return paths
 
 
-@needs_readme
 def test_the_readme_lists_every_top_level_file_and_every_file_of_a_package() -> None:
     listed = readme_tree()
     top = sorted({name_of(path).split("/")[0] for path in own_files()})
@@ -236,7 +234,6 @@ def test_the_readme_lists_every_top_level_file_and_every_file_of_a_package() -> 
     assert len(listed) == len(set(listed)), "twice in the tree of README.md"
 
 
-@needs_readme
 def test_the_readme_lists_nothing_that_is_not_there() -> None:
     assert [name for name in readme_tree() if not list(ROOT.glob(name.rstrip("/")))] == []
 
@@ -245,7 +242,6 @@ def make_targets() -> set[str]:
     return set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
 
 
-@needs_readme
 def test_every_make_target_is_in_the_readme_and_none_that_is_not_there() -> None:
     text = README.read_text("utf-8")
     code = "\n".join(FENCE.findall(text) + re.findall(r"`([^`\n]+)`", FENCE.sub("", text)))
