@@ -218,7 +218,11 @@ class UploadsSettings(Section):
     max_file_bytes: int = Field(50_000_000, ge=1, description="a larger file gets 413")
     max_bytes: int = Field(200_000_000, ge=1, description="files of one upload together; beyond it 413")
     max_files: int = Field(500, ge=1, description="files of one upload; beyond it 413")
-    max_waiting: int = Field(16, ge=1, description="jobs that may wait; the last quarter: of domains with none")
+    max_waiting: int = Field(
+        16,
+        ge=1,
+        description="jobs that may wait, the last quarter only of domains with none; beyond it 503 with Retry-After",
+    )
     max_receiving: int = Field(4, ge=1, description="uploads that are received at once; beyond it 503")
     idle_seconds: float = Field(30.0, gt=0, description="an upload whose bytes stop for so long gets 408")
     job_seconds: float = Field(3600.0, gt=0, description="a job that takes longer fails, and changes nothing")
