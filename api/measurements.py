@@ -37,6 +37,7 @@ REASONS = {
     "the model found no answer": "refused",
     "the model wrote nothing": "empty",
     "no passage supports": "unsupported",
+    "no passage says": "unknown_name",
     "what the passages say is too unsure": "unsure",
     "its words do not stand": "unverified",
 }

@@ -82,7 +82,7 @@ def fit(
         own = [case for part in parts for case in part if case.basis == basis and case.signals]
         if own and len({case.right for case in own}) == 2:
             silent = _silent([case for part in parts for case in part])
-            found_fit = _fit(own, max_refused, silent=silent)
+            found_fit = fit_cases(own, max_refused, silent=silent)
             fits[basis] = found_fit.model_copy(update={"threshold": 0.0}) if basis in ALWAYS_GIVEN else found_fit
     if not fits:
         raise InvalidCorpus(
@@ -177,7 +177,13 @@ def _silent(found: Sequence[Case]) -> tuple[int, int]:
     return len(asked), sum(not case.given for case in asked)
 
 
-def _fit(own: Sequence[Case], max_refused: float, *, silent: tuple[int, int]) -> Fit:
+def fit_cases(own: Sequence[Case], max_refused: float, *, silent: tuple[int, int]) -> Fit:
+    """The fit of one basis.
+
+    own: its answers, right and wrong ones among them
+    max_refused: share of the answerable questions that may get no answer
+    silent: (answerable questions, those of them that got no answer whatever the threshold)
+    """
     names = sorted({name for case in own for name in case.signals})
     x = np.array([[case.signals.get(name, 0.0) for name in names] for case in own])
     y = np.array([case.right for case in own], np.float64)

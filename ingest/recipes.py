@@ -9,7 +9,7 @@ import re
 
 from ingest.chunkers import CHUNKERS, Chunker, chunker_for
 
-EMBEDDING = "title-heading-text-2"
+EMBEDDING = "title-heading-text-3"
 """How a chunk becomes the text that is embedded and indexed."""
 
 _RECIPE = re.compile(

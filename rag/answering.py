@@ -7,11 +7,13 @@ the best sentences support them (rag.grounding). Knows no domain, no index and n
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
-from rag import choosing, context, extraction, grounding, outline, reading, scoping, tables
+from rag import choosing, context, extraction, grounding, keywords, outline, reading, scoping, tables
 from rag.errors import InvalidQuestion
 from rag.lexical import unmarked
 from rag.prompt import answer_messages, heading_line
@@ -72,6 +74,12 @@ class Brief:
     messages: tuple[Message, ...]
     text_of: Callable[[str], str]
     """a document's whole stored text: a table's headings may stand outside the passage"""
+    names: tuple[str, ...] = ()
+    """of options, settings or functions, that the question says"""
+    defined: bool = False
+    """whether `sentences` are those of the definitions of these names alone"""
+    unsaid: str = ""
+    """the first of the names that no passage says"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +87,7 @@ class Outcome:
     """What became of a question, before its citations are compared with the stored text."""
 
     verdict: grounding.Verdict
-    basis: Literal["model", "span", "quote", "option", "computed"]
+    basis: Literal["model", "span", "quote", "definition", "option", "computed"]
     draft: str = ""
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -124,8 +132,22 @@ class Answerer:
         """Choose what the model is shown, in at most `budget` tokens. Raises Cancelled."""
         spoken = [p for p in found if options or not scoping.of_another(question, heading_line(p), p.text)]
         most = reading.MAX_SENTENCES if options else reading.NEAREST  # an option has words of its own
-        sentences = reading.rank(question, spoken, self._embedder, most=most, text_of=text_of, cancelled=cancelled)
-        relevant = bool(sentences) and sentences[0].score >= self._limits.min_relevance
+        names = () if options else keywords.said(question)
+        rank = partial(
+            reading.rank,
+            question,
+            embedder=self._embedder,
+            most=most,
+            text_of=text_of,
+            wanted=(lambda text: any(keywords.says(text, name) for name in names)) if names else None,
+            cancelled=cancelled,
+        )
+        sentences: Sequence[reading.Sentence] = rank(spoken)
+        defined = keywords.definitions(question, names, sentences, text_of)
+        own = keywords.telling(question, rank(defined)) if defined else ()
+        unsaid = keywords.unknown(names, spoken)
+        sentences = own or sentences
+        relevant = bool(sentences) and not unsaid and (bool(own) or sentences[0].score >= self._limits.min_relevance)
         clock.lap("read")
         read = sentences[: self._limits.sentences] if relevant else []
         if not options:
@@ -133,7 +155,7 @@ class Answerer:
         used = context.fit(reading.excerpts(read), budget=budget, count_tokens=self._model.count_tokens)
         messages = answer_messages(question, used, options=options)
         clock.lap("context")
-        return Brief(question, domain, found, sentences, relevant, used, messages, text_of)
+        return Brief(question, domain, found, sentences, relevant, used, messages, text_of, names, bool(own), unsaid)
 
     def extracts(self, question: str, domain: str) -> bool:
         """Whether a question is answered in the words of a passage alone.
@@ -144,6 +166,22 @@ class Answerer:
             return False
         learned = bool(self._model.adapter(domain))
         return self._limits.decoding == "extractive" or (learned and not extraction.explains(question))
+
+    def read(
+        self, brief: Brief, options: tuple[str, ...], clock: StageClock, cancelled: IsCancelled = None
+    ) -> Outcome | None:
+        """The answer in words of the passages; None where the model is to write it in its own (`write`, `judge`)."""
+        outcome = None
+        if options:
+            outcome = self.choose(options, brief, cancelled)
+            clock.lap("choose")
+        elif self._defines(brief):
+            outcome = self.define(brief)
+            clock.lap("define")
+        elif self.extracts(brief.question, brief.domain):
+            outcome = self.extract(brief, cancelled)
+            clock.lap("extract")
+        return outcome
 
     def choose(self, options: tuple[str, ...], brief: Brief, cancelled: IsCancelled = None) -> Outcome:
         """The option that the passages speak for, cited with the sentence that does so most."""
@@ -183,6 +221,18 @@ class Answerer:
             else {"option": first.score, "option_lead": lead, "sentence": nearest.score, "cosine": nearest.cosine},
         )
 
+    def _defines(self, brief: Brief) -> bool:
+        """Whether a question asks what a name is for, the passages define it, and their words are wanted."""
+        asked = brief.relevant and brief.defined and self._limits.decoding != "free"
+        return asked and keywords.asks_meaning(brief.question, brief.names)
+
+    def define(self, brief: Brief) -> Outcome:
+        """What the definition of a name begins with, cited; no model reads it."""
+        at = keywords.first(brief.question, brief.names, brief.sentences)
+        said = _said(at)
+        verdict = _under(grounding.row(said, at.passage, (at.start, at.end), None), said, at, brief.names)
+        return Outcome(verdict, "definition", draft=said, signals={"meaning": 1.0} | _defined(brief, at))
+
     def extract(self, brief: Brief, cancelled: IsCancelled = None) -> Outcome:
         """The sentence in which the likeliest words of the passages stand, cited, these words marked."""
         if not brief.used:
@@ -205,15 +255,15 @@ class Answerer:
         else:
             if (said := _said(at)) != sentence:
                 verdict = grounding.row(said, at.passage, (at.start, at.end), (best.start + moved, best.end + moved))
-            if (term := outline.unsaid(said, at.under)) is not None:
-                verdict = grounding.named(verdict, at.passage, term.words, term.start)
+            verdict = _under(verdict, said, at, brief.names if brief.defined else ())
+        signals = {"span": chosen.signals["span"]} | _defined(brief, at) if brief.defined else chosen.signals
         return Outcome(
             verdict,
-            "span",
+            "definition" if brief.defined else "span",
             draft=best.text,
             prompt_tokens=tokens,
             completion_tokens=self._model.count_tokens([best.text])[0],
-            signals=chosen.signals,
+            signals=signals,
         )
 
     def write(self, brief: Brief, cancelled: IsCancelled = None) -> Iterator[Piece]:
@@ -231,11 +281,11 @@ class Answerer:
             "cosine": best[0].cosine,
             "lead": best[0].score - best[-1].score,
         }
-        passages = list(dict.fromkeys((s.passage.document_id, s.passage.start) for s in best))
+        shown = {(s.passage.document_id, s.passage.start): s.passage for s in best}
         verdict = grounding.check(
             draft,
             brief.question,
-            [p for p in brief.found if (p.document_id, p.start) in passages],
+            [p for p in brief.found if (p.document_id, p.start) in shown] or list(shown.values()),
             min_support=self._limits.min_support,
             min_coverage=self._limits.min_coverage,
         )
@@ -271,6 +321,23 @@ def _said(at: reading.Sentence) -> str:
     return row if row != text[at.start : at.end] else " ".join(unmarked(text, at.start, at.end).split())
 
 
+def _defined(brief: Brief, at: reading.Sentence) -> dict[str, float]:
+    """What tells how far to trust a sentence of a definition."""
+    places = math.log(len({(s.passage.document_id, s.passage.start) for s in brief.sentences}))
+    return {"sentence": at.score, "cosine": at.cosine, "coverage": at.coverage, "places": places}
+
+
+def _under(verdict: grounding.Verdict, said: str, at: reading.Sentence, names: Sequence[str] = ()) -> grounding.Verdict:
+    """A sentence's verdict after the term that it stands under, unless it says that itself.
+
+    names: whose definition it is of, if of any; then the term is left out only where one of them is in the sentence
+    """
+    term = outline.unsaid(said, at.under)
+    if term is None and names and at.under and not any(keywords.says(said, name) for name in names):
+        term = at.under[-1]
+    return verdict if term is None else grounding.named(verdict, at.passage, term.words, term.start)
+
+
 def _row(brief: Brief, at: reading.Sentence, marked: int) -> grounding.Verdict:
     """What a table's row says; its headings are looked for in the whole document."""
     text, base = brief.text_of(at.passage.document_id), at.passage.start
@@ -289,4 +356,6 @@ def unread(question: str, domain: str, found: Sequence[Passage], text_of: Callab
 
 def silent(brief: Brief) -> str:
     """Why nothing was shown to the model."""
+    if brief.found and brief.unsaid:
+        return f"no passage says {brief.unsaid}"
     return "nothing in this domain speaks to the question" if brief.found else "nothing was found in this domain"

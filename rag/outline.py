@@ -24,6 +24,8 @@ LOOK_BACK = 4000
 _TAB = 8
 _MARK = re.compile(r"(?:[-*+•–]|\(?\w{1,3}[.)])[ \t]+")
 """What an item of a list begins with."""
+_ROW = re.compile(r"(?:^|\s)\||\|(?:\s|$)")
+"""A bar between cells; one within a word parts what an option may be set to (`--check=<no|full>`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,22 @@ def above(text: str, starts: Sequence[int]) -> list[tuple[Term, ...]]:
     return found
 
 
+def end(text: str, term: Term, *, longest: int) -> int:
+    """Where what stands under a term ends: before the next line that is as far out; at most `longest` after it."""
+    begin = text.rfind("\n", 0, term.start) + 1
+    line = text[begin : term.end].expandtabs(_TAB)
+    margin = len(line) - len(line.lstrip())
+    stop = text.find("\n", term.end)
+    limit = min(len(text), term.end + longest)
+    while 0 <= stop < limit:
+        after = text.find("\n", stop + 1)
+        line = text[stop + 1 : after if after >= 0 else len(text)].expandtabs(_TAB)
+        if line.strip() and len(line) - len(line.lstrip()) <= margin:
+            return stop
+        stop = after
+    return limit
+
+
 def unsaid(said: str, terms: Sequence[Term]) -> Term | None:
     """The nearest of a sentence's terms, unless the sentence says it itself.
 
@@ -126,6 +144,6 @@ def _tag(line: str, column: int) -> str:
 
 
 def _is_term(line: str) -> bool:
-    if len(line) > LONGEST or "   " in line or "|" in line:
+    if len(line) > LONGEST or "   " in line or _ROW.search(line):
         return False  # prose, or a row of a table
     return not line.endswith((".", ",", ";", "!", "?")) and any(map(str.isalpha, line))

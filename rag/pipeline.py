@@ -142,12 +142,7 @@ class Pipeline:
                 clock.lap("wait")
                 brief = self._brief(question, domain, searched, found, budget=budget, clock=clock, cancelled=cancelled)
                 check(cancelled)
-                if question.options:
-                    outcome = self._answerer.choose(question.options, brief, cancelled)
-                    clock.lap("choose")
-                elif self._answerer.extracts(searched, question.domain):
-                    outcome = self._answerer.extract(brief, cancelled)
-                    clock.lap("extract")
+                outcome = self._answerer.read(brief, question.options, clock, cancelled)
         if outcome is None:
             draft, last = "", None
             for piece in self._answerer.write(brief, cancelled):

@@ -37,6 +37,9 @@ PASSAGE_WEIGHT = 1.0
 """What the passage's own cosine counts beside the words in what a sentence promises: on 53 questions over filings, most
 of whose sentences are rows of tables, the 14 hold as many of the best as the 20 with most of the question's words."""
 
+WANTED = 2.0
+"""More than words and passage promise together."""
+
 BLOCK = 7
 """Texts that are embedded between two looks at whether anybody waits: 0.11 s on two cores without AVX-512."""
 
@@ -72,12 +75,14 @@ def rank(
     *,
     most: int = MAX_SENTENCES,
     text_of: Callable[[str], str] | None = None,
+    wanted: Callable[[str], bool] | None = None,
     cancelled: IsCancelled = None,
 ) -> list[Sentence]:
     """The sentences, best first; ties in the order of the passages. One that asks the same again is none of them.
 
     most: of them, those that promise most, by the question's words in them and by how near their passage is.
     text_of: a document's whole text: what a sentence stands under may be said before its passage begins.
+    wanted: of a sentence under what it stands under, whether it is compared before others.
     Raises Cancelled once `cancelled` says so.
     """
     asked = content_words(question)
@@ -96,10 +101,12 @@ def rank(
     ]
     covered = [coverage(asked, frozenset(words(text))) for text in texts]
     promised = [c + PASSAGE_WEIGHT * (span[0].dense_score or 0.0) for c, span in zip(covered, spans, strict=True)]
+    if wanted is not None:
+        promised = [(WANTED if wanted(text) else 0.0) + share for text, share in zip(texts, promised, strict=True)]
     kept = sorted(sorted(range(len(spans)), key=lambda i: -promised[i])[:most])
     check(cancelled)
-    wanted = embedder.embed([question])[0]
-    cosines = _embedded([texts[i] for i in kept], embedder, cancelled) @ wanted
+    asked_for = embedder.embed([question])[0]
+    cosines = _embedded([texts[i] for i in kept], embedder, cancelled) @ asked_for
     ranked = [
         Sentence(passage, start, end, float(cosine), covered[i], tables.row_at(passage.text, start, end), under[i])
         for i, cosine in zip(kept, cosines, strict=True)

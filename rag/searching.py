@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from rag import computing, formula_questions, statements
+from rag import computing, formula_questions, keywords, statements
 from rag.answering import Limits
 from rag.fusion import leading
 from rag.open_domains import OpenDomain
@@ -19,6 +19,9 @@ from rag.types import Passage, Question, RetrievalMode
 
 NUMBERED_PASSAGES = 2
 """Passages that lead where a question says a document's own number: its word first, the others' beside it."""
+
+NAMED_PASSAGES = 48
+"""Passages of which those lead that say the name of an option or a setting in the question as it is written."""
 
 STATEMENT_PASSAGES = 24
 """Passages that are looked through for one financial statement: of 21 statements of filings that nobody reports on, the
@@ -87,11 +90,14 @@ class Searcher:
             chosen, numbered = scopes.filter(text).documents, scopes.numbered(text)
             if not FIELDS & {condition.field for condition in question.filter.conditions}:
                 old = scopes.superseded(text, datetime.now(UTC))
-        found = search(chosen, wanted := candidates * 2 if old else candidates)
+        names = () if question.options else keywords.said(text)
+        found = search(chosen, wanted := max(candidates * 2 if old else candidates, NAMED_PASSAGES if names else 0))
         if not found and chosen != question.filter.documents:
             found = search(question.filter.documents, wanted)
         if numbered:
             found = leading(search(numbered, NUMBERED_PASSAGES), found)
+        if names:
+            found = leading([p for p in found if any(keywords.says(p.text, name) for name in names)], found)
         found = [passage for passage in found if passage.document_id not in old][:candidates]
         clock.lap("search")
         if self._reranker is not None and found:

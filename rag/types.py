@@ -217,10 +217,11 @@ class Answer(Value):
     text: str
     abstained: bool
     reason: str = Field(description="why it abstained, or empty")
-    basis: Literal["model", "span", "quote", "option", "computed", "none"] = Field(
+    basis: Literal["model", "span", "quote", "definition", "option", "computed", "none"] = Field(
         "none",
         description="whose words the text is: the model's, checked; a document's sentence, for the words in it that "
-        "the model chose; a document's best sentence; the chosen option; computed from the documents' numbers; none",
+        "the model chose; a document's best sentence; a sentence of a name's definition; the chosen option; computed "
+        "from the documents' numbers; none",
     )
     confidence: float | None = Field(
         default=None, ge=0, le=1, description="probability that the best answer found is right; None without a fit"

@@ -23,6 +23,8 @@ PAGE = """OPTIONS
 
 def test_a_keyword_is_asked_for_where_its_description_states_one_default(tmp_path: Path) -> None:
     (tmp_path / "a.1.txt").write_text(PAGE, "utf-8")
-    found = definitions(tmp_path / "a.1.txt")
+    found = [each for each in definitions(tmp_path / "a.1.txt") if each.default]
     assert [(each.name, each.default) for each in found] == [("--port", "22"), ("RetrySec", "5s")]
     assert found[0] == Definition("a.1.txt", "--port", "22", PAGE.index("     --port"), PAGE.index("     RetrySec"))
+    others = [each.name for each in definitions(tmp_path / "a.1.txt") if not each.default]
+    assert others == ["--quiet", "MaxRounds"]

@@ -46,11 +46,11 @@ def test_a_file_is_read_or_refused(tmp_path: Path) -> None:
 def test_the_shipped_one_was_checked_on_other_questions() -> None:
     found = shipped()
     assert found is not None
-    assert set(found.fits) == {"span", "model", "quote", "option"}
+    assert set(found.fits) == {"span", "model", "quote", "option", "definition"}
     for held in found.trusted.values():
         assert held.n > 30
-        chance = 3 * math.sqrt(held.right * (1 - held.right) / held.n)
-        assert abs(held.right - held.confidence) < chance, "three standard errors of what was right"
+        chance = 3 * math.sqrt(held.confidence * (1 - held.confidence) / held.n)
+        assert abs(held.right - held.confidence) < chance, "three standard errors of what it promises"
     assert found.checked is not None
     assert found.checked.answerable > 100
     assert found.checked.refused <= 0.15

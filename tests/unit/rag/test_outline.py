@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.outline import Term, above, path, unsaid
+from rag.outline import Term, above, end, path, unsaid
 
 MANUAL = """DESCRIPTION
      The file has keywords, one a line. Their order makes no difference to
@@ -106,3 +106,23 @@ def test_a_row_of_a_table_is_no_term() -> None:
 def test_a_line_without_end_is_no_term_and_looked_at_once() -> None:
     text = "a b" * 300_000 + "\n   Set further in.\n"
     assert above(text, [text.index("Set")]) == [()]
+
+
+def test_a_bar_within_a_word_parts_what_an_option_may_be_and_one_between_words_is_a_tables() -> None:
+    text = "--check=<no|full>\n    Look for leaks.\n"
+    ((term,),) = above(text, [text.index("Look")])
+    assert term.words == "--check=<no|full>"
+    for row in ("port | 22\n    The port.\n", "| port\n    The port.\n"):
+        assert above(row, [row.index("The")]) == [()]
+
+
+@pytest.mark.parametrize("margin", ["", "  ", "\t"])
+def test_what_stands_under_a_term_ends_with_its_indentation(margin: str) -> None:
+    text = (
+        f"A\n{margin}port:\n{margin}    The default is 22.\n\n{margin}    Or more.\n{margin}host:\n{margin}    Any.\n"
+    )
+    term = Term("port:", text.index("port:"), text.index("port:") + 5)
+    assert text[term.end : end(text, term, longest=1000)].split() == ["The", "default", "is", "22.", "Or", "more."]
+    assert end(text, term, longest=8) == term.end + 8
+    last = Term("host:", text.index("host:"), text.index("host:") + 5)
+    assert end(text, last, longest=1000) == len(text)
