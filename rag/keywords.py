@@ -50,6 +50,10 @@ _MEANING = re.compile(
 _ASKED_OF = re.compile(
     r"(?:default|value|setting|meaning)s? (?:(?:of|for|has|does) )(?:the )?K\b|how is (?:the )?K set\b", re.I
 )
+_CODE = re.compile(r"\S*(?:[-_=<\[(/]|[a-z][A-Z]|\w\.\w)")
+"""A term that begins with something that is no word of prose."""
+_NUMBERED = re.compile(r"^\d[\d.]*\s+")
+_PARTED = re.compile(r",\s*|\s*\|\s*|\s+or\s+|\s+(?=-)")
 _TERM_ENDS = re.compile(r"[^.!?:]{0,40}?(?::\s|\s[-–—]\s|\[default)", re.I)
 _PART = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 _MARKUP = re.compile(r"(?:[-*+•–>#|]+\s+|\d{1,3}[.)]\s+|[*_`\"'“”]+)*")
@@ -113,8 +117,9 @@ def first(question: str, names: Sequence[str], ranked: Sequence[Sentence]) -> Se
     text = best.passage.text
     values = [v for name in names for v in re.findall(rf"{re.escape(name)}=([\w.-]*\w)", question)]
     spans = list(split(text))
-    told = [(a, b) for a, b in spans if any(says(text[a:b], value) for value in values)]
-    start, end = (told or spans)[0]
+    worded = [(a, b) for a, b in spans if len(text[a:b].split()) > 1]  # one word is a section's number, or a label
+    told = [(a, b) for a, b in worded if any(says(text[a:b], value) for value in values)]
+    start, end = (told or worded or spans)[0]
     return replace(best, start=start, end=end, row=None)
 
 
@@ -126,13 +131,13 @@ def _definition(question: str, names: Sequence[str], sentence: Sentence, text_of
         return  # it changed under the passage
     last = passage.start + sentence.end - 1  # a sentence may begin with the term that the rest of it stands under
     under = outline.above(whole, [last])[0]
-    term = next((t for t in reversed(under) if any(says(t.words, name) for name in names)), None)
+    term = next((t for t in reversed(under) if any(_is_term_of(t.words, name) for name in names)), None)
     heading = passage.heading.rpartition(" > ")[2]
     if term is not None:
         yield term.end, outline.end(whole, term, longest=LONGEST)
         if _DEFAULT.search(question) and _DEFAULT.search(term.words):
             yield term.start, term.end
-    elif len(heading) <= outline.LONGEST and any(says(heading, name) for name in names):
+    elif any(_heads(heading, name) for name in names):
         yield passage.start, passage.end
     elif any(_begins_with(_text(sentence), name) for name in names):
         yield passage.start + sentence.start, passage.start + sentence.end
@@ -158,6 +163,20 @@ def _says_parted(text: str, name: str) -> bool:
         return says(text, name)
     parts = _PART.findall(name)
     return bool(re.search(r"[\s_.-]?".join(map(re.escape, parts)), text, re.IGNORECASE))
+
+
+def _is_term_of(term: str, name: str) -> bool:
+    """Whether a term is a name, with what it takes and other ways to write it ("-o FILE, --output=FILE")."""
+    term = _NUMBERED.sub("", term)
+    if _heads(term, name) or re.search(rf"(?<![\w-]){re.escape(name)}\(", term, re.IGNORECASE):
+        return True
+    return bool(_CODE.match(term)) and any(_heads(part, name) for part in _PARTED.split(term))
+
+
+def _heads(heading: str, name: str) -> bool:
+    """Whether a section is about a name: its heading begins with it, its number and an article aside."""
+    plain = _NUMBERED.sub("", heading)
+    return bool(re.match(rf"\W*?(?:the )?\W*?{re.escape(name)}(?![\w-])", plain, re.IGNORECASE))
 
 
 def _begins_with(text: str, name: str) -> bool:

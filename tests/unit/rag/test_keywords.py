@@ -112,6 +112,9 @@ def test_a_definition_is_a_section_or_an_item_too() -> None:
     section = passage(text[text.index("How") :], start=text.index("How"), heading="Settings > `max_retries`")
     (found,) = defined("What is max_retries for?", section, whole=text)
     assert found.text == section.text
+    for heading, counts in (("5.2. The retry_log option", True), ("Using retry_wait and retry_log", False)):
+        under = passage(text, heading=f"Settings > {heading}")
+        assert bool(defined("What is retry_log for?", under, whole=text)) is counts, heading
     items = "- `retry_wait`: seconds between tries. Ten.\n- `retry_log`: where tries are noted.\n"
     (item,) = defined("What is retry_log for?", passage(items), whole=items)
     assert item.text == "- `retry_log`: where tries are noted."
@@ -148,6 +151,33 @@ def test_a_meaning_is_how_a_definition_begins_or_what_it_says_of_the_value(quest
     names = keywords.said(question)
     assert keywords.asks_meaning(question, names)
     assert words_of(keywords.first(question, names, ranked(question, *defined(question)))) == answer
+
+
+@pytest.mark.parametrize(
+    ("term", "name", "counts"),
+    [
+        ("-o FILE, --output=FILE", "--output", True),
+        ("--output FILE -o FILE", "-o", True),
+        ("DefaultAbortSec=, DefaultStopSec=", "DefaultStopSec", True),
+        ("5.2. max_retries", "max_retries", True),
+        ("pid_t fork(void)", "fork", True),
+        ("5.2. Using the checker, check_leaks and all", "check_leaks", False),
+        ("Before --output there was", "--output", False),
+    ],
+)
+def test_a_term_is_of_a_name_if_it_begins_with_it_or_another_way_to_write_it(
+    term: str, name: str, counts: bool
+) -> None:
+    text = f"{term}\n    Says what is meant.\n"
+    question = f"What is the default of {name}?"
+    found = keywords.definitions(question, [name], ranked(question, whole=text), lambda _: text)
+    assert bool(found) is counts
+
+
+def test_a_number_of_a_section_is_not_what_a_definition_begins_with() -> None:
+    text = "--trace\n    2.1.\n\n    Prints what is called.\n"
+    own = ranked("What does --trace do?", *defined("What does --trace do?", whole=text), whole=text)
+    assert words_of(keywords.first("What does --trace do?", ["--trace"], own)) == "Prints what is called."
 
 
 @pytest.mark.parametrize(
