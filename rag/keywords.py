@@ -43,7 +43,8 @@ _IS_DEFAULT = re.compile(
 _MEANING = re.compile(
     r"what (?:does|do) (?:the )?K(?: \w+)? (?:do|mean|control|set|specify|configure|change)\b"
     r"|what (?:is|are) (?:the )?K(?: \w+)?(?: used)?(?: for| good for)?\W*$"
-    r"|(?:purpose|meaning|effect|use) of (?:the )?K|what happens .*K|(?:explain|describe) (?:the )?K",
+    r"|what(?:['’]s| is| are) the (?:purpose|meaning|effect|use) of (?:the )?K"
+    r"|what happens .*K|(?:explain|describe) (?:the )?K",
     re.IGNORECASE,
 )
 """K: a name"""

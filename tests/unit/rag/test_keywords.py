@@ -145,6 +145,7 @@ def test_of_a_definition_the_default_is_told_where_it_is_asked_for(question: str
         ("What does --leak-check do?", "When enabled, search for leaks when the program ends."),
         ("What does --leak-check=full do?", "If set to full, each leak is shown in detail."),
         ("What is `--quiet` for?", "Be silent."),
+        ("What is the purpose of the --quiet option?", "Be silent."),
     ],
 )
 def test_a_meaning_is_how_a_definition_begins_or_what_it_says_of_the_value(question: str, answer: str) -> None:
@@ -187,6 +188,7 @@ def test_a_number_of_a_section_is_not_what_a_definition_begins_with() -> None:
         "What is the maximum of --num-callers?",
         "Which file does --log write to?",
         "What does a relay do?",
+        "Does the use of --force harm the store?",
     ],
 )
 def test_other_questions_ask_for_no_meaning(question: str) -> None:
