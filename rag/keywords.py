@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 
 from rag import outline
 from rag.lexical import sentences as split
@@ -85,11 +86,14 @@ def definitions(question: str, names: Sequence[str], ranked: Sequence[Sentence],
     What stands under a term ends with its indentation, wherever the passage does; a section is the passage's part of
     it; an item is its sentence. Where a default is asked for and the term itself says it, that is all.
     """
+    if not names:
+        return []
     found: dict[tuple[str, int, int], Passage] = {}
+    read = cache(text_of)
     for sentence in ranked:
-        for start, end in _definition(question, names, sentence, text_of):
+        for start, end in _definition(question, names, sentence, read):
             passage = sentence.passage
-            text = text_of(passage.document_id)[start:end]
+            text = read(passage.document_id)[start:end]
             whole = passage.model_copy(update={"text": text, "start": start, "end": end})
             found.setdefault((passage.document_id, start, end), whole)
     return list(found.values())

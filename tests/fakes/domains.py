@@ -90,13 +90,15 @@ def open_pipeline(data: Path, answer: Callable[[Prompt], str] = sentence_of, **l
 
 
 @contextmanager
-def pipeline_over(folder: Path, documents: Mapping[str, str]) -> Iterator[Pipeline]:
+def pipeline_over(
+    folder: Path, documents: Mapping[str, str], answer: Callable[[Prompt], str] = sentence_of, **limits: object
+) -> Iterator[Pipeline]:
     """A pipeline over a domain `plant` of some files."""
     source = folder / "source"
     source.mkdir()
     for name, text in documents.items():
         (source / name).write_text(text, "utf-8")
     ingest(folder / "data", source, HashedWords(dimensions=DIMENSIONS))
-    pipeline = open_pipeline(folder / "data")
+    pipeline = open_pipeline(folder / "data", answer, **limits)
     yield pipeline
     pipeline.close()

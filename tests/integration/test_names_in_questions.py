@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from rag.pipeline import Pipeline
-from rag.types import Prompt, Question
-from tests.fakes.domains import ingest, open_pipeline
-from tests.fakes.embedder import HashedWords
+from rag.types import Question
+from tests.fakes.domains import pipeline_over
 
-Build = Callable[..., Pipeline]
 GATE = "# Gate\n\nThe north gate opens at six in the morning. Visitors sign the book. The gate is made of steel.\n"
 
 OPTIONS = """# Checker
@@ -31,22 +30,11 @@ Run it before each release. It takes a minute.
 """
 
 
-@pytest.fixture
-def manual(tmp_path: Path) -> Iterator[Build]:
-    source = tmp_path / "source"
-    source.mkdir()
-    (source / "checker.md").write_text(OPTIONS)
-    (source / "gate.md").write_text(GATE)
-    ingest(tmp_path / "data", source, HashedWords(dimensions=256))
-    opened: list[Pipeline] = []
-
-    def make(answer: Callable[[Prompt], str], **limits: object) -> Pipeline:
-        opened.append(open_pipeline(tmp_path / "data", answer, **limits))
-        return opened[-1]
-
-    yield make
-    for pipeline in opened:
-        pipeline.close()
+@contextmanager
+def manual(folder: Path, answer: str, **limits: object) -> Iterator[Pipeline]:
+    """A pipeline over the manual, whose model writes one thing."""
+    with pipeline_over(folder, {"checker.md": OPTIONS, "gate.md": GATE}, lambda _: answer, **limits) as pipeline:
+        yield pipeline
 
 
 @pytest.mark.parametrize(
@@ -59,23 +47,25 @@ def manual(tmp_path: Path) -> Iterator[Build]:
         ("What is --log-file for?", "--log-file=<name>: Where the report goes."),
     ],
 )
-def test_what_a_name_is_for_is_told_by_its_definition_and_no_model(manual: Build, question: str, text: str) -> None:
-    pipeline = manual(lambda _: "It opens doors.")
-    answer = pipeline.answer(Question(text=question, domain="plant"))
+def test_what_a_name_is_for_is_told_by_its_definition_and_no_model(tmp_path: Path, question: str, text: str) -> None:
+    with manual(tmp_path, "It opens doors.") as pipeline:
+        answer = pipeline.answer(Question(text=question, domain="plant"))
+        chosen = pipeline.answer(Question(text=question, domain="plant", options=("doors", "leaks")))
     assert (answer.basis, answer.text) == ("definition", text)
     for citation in answer.citations:
         assert OPTIONS[citation.char_start : citation.char_end] == citation.quote
     assert answer.trace.signals["meaning"] == 1.0
-    assert pipeline.answer(Question(text=question, domain="plant", options=("doors", "leaks"))).basis == "option"
+    assert chosen.basis == "option"
 
 
-def test_who_wants_the_models_own_words_gets_them_of_a_name_too(manual: Build) -> None:
-    pipeline = manual(lambda _: "Search for leaks when the program ends.", decoding="free")
-    answer = pipeline.answer(Question(text="What does --leak-check do?", domain="plant"))
+def test_who_wants_the_models_own_words_gets_them_of_a_name_too(tmp_path: Path) -> None:
+    with manual(tmp_path, "Search for leaks when the program ends.", decoding="free") as pipeline:
+        answer = pipeline.answer(Question(text="What does --leak-check do?", domain="plant"))
     assert (answer.basis, answer.text) == ("model", "Search for leaks when the program ends.")
 
 
-def test_a_name_that_no_passage_says_is_not_answered_from_others(manual: Build) -> None:
-    answer = manual(lambda _: "").answer(Question(text="What is the default of --leak-kinds?", domain="plant"))
+def test_a_name_that_no_passage_says_is_not_answered_from_others(tmp_path: Path) -> None:
+    with manual(tmp_path, "") as pipeline:
+        answer = pipeline.answer(Question(text="What is the default of --leak-kinds?", domain="plant"))
     assert answer.abstained
     assert answer.reason == "no passage says --leak-kinds"

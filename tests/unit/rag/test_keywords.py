@@ -122,6 +122,20 @@ def test_a_definition_is_a_section_or_an_item_too() -> None:
     assert defined("What is max_retries for?", passage(prose), whole=prose) == []
 
 
+def test_without_a_name_no_document_is_read_and_with_one_each_once() -> None:
+    read: list[str] = []
+
+    def text_of(document: str) -> str:
+        read.append(document)
+        return MANUAL
+
+    sentences = ranked("What does --quiet do?")
+    assert keywords.definitions("What is shown?", (), sentences, text_of) == []
+    assert read == []
+    assert keywords.definitions("What does --quiet do?", ["--quiet"], sentences, text_of)
+    assert read == ["a.txt"]
+
+
 def test_a_document_that_changed_under_its_passage_defines_nothing() -> None:
     assert defined("What does --quiet do?", passage(MANUAL), whole=MANUAL.replace("silent", "quiet now")) == []
 
