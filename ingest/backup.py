@@ -24,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ingest.chunkers import under_terms
 from ingest.copying import Source, Whole, chunk_id, count, groups, measured
 from ingest.embedding import Ready
 from ingest.progress import Progress
@@ -182,9 +183,10 @@ class Backup:
     def _whole(self, raw: bytes, vectors: Iterator[Vectors]) -> Whole:
         line = Line.model_validate_json(raw)
         document, sha256 = line.document, line.document.text_sha256
-        chunks = [
+        spans = [
             Chunk(start=c.start, end=c.end, text=document.text[c.start : c.end], heading=c.heading) for c in line.chunks
         ]
+        chunks = under_terms(document.text, spans)
         indexed = [
             IndexedChunk(
                 id=chunk_id(self.manifest.domain, document.id, chunk),

@@ -6,7 +6,7 @@ Knows no corpus and no index. A new one is a function from a document to spans o
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -62,9 +62,13 @@ def chunks_of(document: Document, chunker: Chunker | None = None) -> list[Chunk]
     text = document.text
     chunks = list((chunker or chunker_for(document.source)).split(document))
     if chunks:
-        terms = above(text, [chunk.start for chunk in chunks])
-        named = zip(chunks, terms, strict=True)
-        return [chunk.model_copy(update={"under": path(under)}) if under else chunk for chunk, under in named]
+        return under_terms(text, chunks)
     start = len(text) - len(text.lstrip())
     text = text.strip()[:CUT]
     return [Chunk(start=start, end=start + len(text), text=text)]
+
+
+def under_terms(text: str, chunks: Sequence[Chunk]) -> list[Chunk]:
+    """Chunks of a text with the terms that they stand under: its words and indents tell them, no store keeps them."""
+    named = zip(chunks, above(text, [chunk.start for chunk in chunks]), strict=True)
+    return [chunk.model_copy(update={"under": path(under)}) if under else chunk for chunk, under in named]

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from ingest.chunkers import under_terms
 from ingest.embedding import Ready
 from ingest.progress import Meter, Progress, Size
 from ingest.target import OpenIndex, Target
@@ -77,6 +78,8 @@ class StoredGeneration:
             for first in range(0, len(stored), GROUP_CHUNKS):
                 held |= self._index.chunks([chunk.id for chunk in stored[first : first + GROUP_CHUNKS]])
             chunks = [self._whole(document, chunk, held.get(chunk.id)) for chunk in stored]
+            named = under_terms(document.text, [chunk.chunk for chunk in chunks])
+            chunks = [replace(chunk, chunk=whole) for chunk, whole in zip(chunks, named, strict=True)]
             yield Ready(document, item.recipe, [chunk.chunk for chunk in chunks]), chunks
 
     def _whole(self, document: Document, stored: StoredChunk, held: IndexedChunk | None) -> IndexedChunk:
