@@ -62,6 +62,9 @@ def rollback(
 def rebuild(domain: Domain, as_json: Json = False) -> None:
     """Split and embed a domain's stored texts anew, for a changed embedder or chunker; the old generation is kept.
 
+    Where the embedder is the same and the chunker another, only texts that it cuts otherwise are embedded; where both
+    are the same, all.
+
     A service with the old settings is told to be started again when it asks for the domain next.
     """
     from ingest.opening import open_target
@@ -80,7 +83,8 @@ def rebuild(domain: Domain, as_json: Json = False) -> None:
     if as_json:
         print_json(asdict(done))
     else:
+        kept = f", {done.reused} with vectors that were there," if done.reused else ""
         typer.echo(
-            f"{domain}: {done.changed} documents, {done.chunks} chunks embedded in {done.seconds:.1f} s; "
+            f"{domain}: {done.changed} documents, {done.chunks} chunks embedded{kept} in {done.seconds:.1f} s; "
             f"{done.generation} is live, `understudy ingest rollback --domain {domain}` goes back"
         )

@@ -1,7 +1,7 @@
 """A corpus against what is stored: which documents are new, changed, moved, gone or as they were. Writes nothing.
 
-A document that was stored under another id with the same content lends its vectors; where that id is gone from the
-corpus, the document was renamed, and is said to have moved where what is gone is to be pruned. Knows no index.
+Where a new document's content is stored under another id, and that id is gone from the corpus, the document was
+renamed, and is said to have moved where what is gone is to be pruned. Knows no index.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ingest.chunkers import chunker_for, chunks_of
 from ingest.corpus import Found, Partly, Unreadable
 from ingest.embedding import Ready
 from ingest.metadata import UNREADABLE_PAGES, typed
-from ingest.recipes import alike, recipe_of
+from ingest.recipes import recipe_of
 from rag.documents import DocumentSummary
 from rag.errors import UnreadableDocument
 from rag.types import FieldType, MetadataValue
@@ -54,7 +54,7 @@ class Comparison:
         self._fields = fields
         self._declared = ",".join(f"{name}:{kind}" for name, kind in sorted(fields.items()))
         self._seen: dict[str, str] = {}
-        self._lent: dict[str, list[str]] = {}
+        self._twins: dict[str, list[str]] = {}
         self.new: list[str] = []
         self.changed: list[str] = []
         self.unchanged = 0
@@ -86,11 +86,9 @@ class Comparison:
             return None
         self._note_pages(found.source, document.metadata)
         (self.changed if stored else self.new).append(found.id)
-        twins = [found.id] if stored else self._by_content.get(found.file_sha256, [])
-        if twins and not stored:
-            self._lent[found.id] = twins
-        lends = (twin for twin in twins if alike(self._stored[twin].recipe, chunker))
-        return Ready(document, recipe, chunks_of(document, chunker), next(lends, ""))
+        if not stored and (twins := self._by_content.get(found.file_sha256)):
+            self._twins[found.id] = twins
+        return Ready(document, recipe, chunks_of(document, chunker))
 
     def outcome(self, *, prune: bool) -> Outcome:
         """What is new, moved and gone; of an empty corpus nothing is: its path is wrong, more likely."""
@@ -126,7 +124,7 @@ class Comparison:
     def _renamed(self, gone: set[str]) -> list[tuple[str, str]]:
         """(old id, new id) of documents whose content is the same, and whose old id is gone; each id once."""
         found: dict[str, str] = {}
-        for new, twins in sorted(self._lent.items()):
+        for new, twins in sorted(self._twins.items()):
             if old := next((twin for twin in twins if twin in gone and twin not in found), ""):
                 found[old] = new
         return sorted(found.items())

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from ingest.chunkers import under_terms
 from ingest.embedding import Ready
+from ingest.lending import Lender
 from ingest.progress import Meter, Progress, Size
 from ingest.target import OpenIndex, Target
 from rag.catalog import Generation, Manifest
@@ -67,6 +68,10 @@ class StoredGeneration:
     def counts(self) -> tuple[int, int]:
         """(documents, chunks)."""
         return self._store.counts()
+
+    def lender(self) -> Lender:
+        """Its vectors, to be taken over as long as this is open."""
+        return Lender(self._store, self._index)
 
     def read(self) -> Iterator[Whole]:
         """Every document by id, with the chunks that its index holds."""

@@ -1,25 +1,23 @@
-"""Documents to chunks with vectors: like lengths together, and no text twice that the store embedded already.
+"""Documents to chunks with vectors: like lengths together, and no text twice that the domain embedded already.
 
-A chunk's vector is taken over where the stored version of its document, or another document of the same content, has a
-chunk whose embedded text is the same to the letter, and within a group equal texts are embedded once. There is no other
-cache (docs/decisions.md): a vector is kept no longer than its document, and no domain gains by what another one holds.
-Knows no corpus and no generation.
+A chunk's vector is taken over where the domain holds one that was made of the same text to the letter
+(ingest.lending), and within a group equal texts are embedded once. There is no other cache (docs/decisions.md): a
+vector is kept no longer than its document, and no domain gains by what another one holds. Knows no corpus and no
+generation.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
 import numpy as np
 
-from ingest.chunkers import chunks_of
-from ingest.recipes import chunker_of
+from ingest.lending import Lender, digest
 from rag.documents import DocumentStore
-from rag.protocols import Embedder, Index, IndexedChunk, Vectors, search_text
+from rag.protocols import Embedder, IndexedChunk, Vectors, search_text
 from rag.types import Chunk, Document, point_id, sha256_text
 
 CALL_CHUNKS = 256
@@ -39,8 +37,6 @@ class Ready:
     document: Document
     recipe: str
     chunks: list[Chunk]
-    donor: str = ""
-    """A stored document, itself or another, that was embedded in the same way and may have chunks in common."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,21 +75,18 @@ def embed(
     domain: str,
     embedder: Embedder,
     *,
-    store: DocumentStore,
-    index: Index,
-    touched: AbstractSet[str] = frozenset(),
+    lender: Lender,
     gentle: bool = False,
     tell: Callable[[int, int, int], None] | None = None,
 ) -> Iterator[Embedded]:
     """A group's documents with their vectors, each as soon as it is whole, some `CALL_CHUNKS` chunks at a time.
 
     Their order is that of their longest chunks, whatever the calls of the embedder are. `tell` hears of each call its
-    chunks, and the documents and characters settled by it. touched: documents that are no donors. gentle: in short
-    calls, because others wait for the embedder too.
+    chunks, and the documents and characters settled by it. gentle: in short calls, because others wait for the
+    embedder too.
     """
     waiting = _Waiting(domain, group, embedder.dimensions)
-    donors = {ready.donor: ready for ready in group if ready.donor and ready.donor not in touched}
-    documents, characters = waiting.put(_held(donors, domain, store, index).items())
+    documents, characters = waiting.put(lender.vectors(list(waiting.rows_of)).items())
     if tell is not None and characters:
         tell(0, documents, characters)
     missing = sorted(waiting.rows_of, key=len)  # like lengths in one call: less padding
@@ -163,34 +156,13 @@ def weight(ready: Ready) -> int:
 
 def to_embed(group: Sequence[Ready], store: DocumentStore | None) -> int:
     """How many texts of a group would be embedded, of equal ones only the first; `store`: None where none is there."""
-    held = {embedded_text(*pair) for ready in group for pair in _lent(ready, store)}
-    return len({embedded_text(ready.document, chunk) for ready in group for chunk in ready.chunks} - held)
+    texts = {digest(embedded_text(ready.document, chunk)) for ready in group for chunk in ready.chunks}
+    return len(texts) - (len(store.made_of(list(texts))) if store else 0)
 
 
 def embedded_text(document: Document, chunk: Chunk) -> str:
     """What is embedded and indexed of a chunk."""
     return search_text(document.title, chunk)
-
-
-def _held(donors: Mapping[str, Ready], domain: str, store: DocumentStore, index: Index) -> dict[str, Vectors]:
-    """The vectors of stored chunks, by the text that they were made of; donors by their ids, with who takes of them."""
-    texts: dict[str, str] = {}
-    for ready in donors.values():
-        texts |= {_identity(domain, *pair): embedded_text(*pair) for pair in _lent(ready, store)}
-    names = list(texts)
-    held: dict[str, Vectors] = {}
-    for first in range(0, len(names), CALL_CHUNKS):
-        found = index.vectors(names[first : first + CALL_CHUNKS])
-        held |= {texts[name]: vector for name, vector in found.items()}
-    return held
-
-
-def _lent(ready: Ready, store: DocumentStore | None) -> list[tuple[Document, Chunk]]:
-    """The chunks of a document's donor, which was split by the same chunker."""
-    donor = store.get(ready.donor) if ready.donor and store is not None else None
-    if donor is None:
-        return []
-    return [(donor, chunk) for chunk in chunks_of(donor, chunker_of(ready.recipe, ready.document.source))]
 
 
 def _identity(domain: str, document: Document, chunk: Chunk) -> str:

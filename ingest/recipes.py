@@ -33,9 +33,9 @@ def chunker_of(recipe: str, source: str) -> Chunker:
     return CHUNKERS[found["name"]]
 
 
-def alike(recipe: str, chunker: Chunker) -> bool:
-    """Whether a stored document was split by this chunker, in its present version, and embedded as today."""
-    return f"/{chunker.fingerprint}/{EMBEDDING}/" in recipe
+def embedded_as_today(recipe: str) -> bool:
+    """Whether a document's chunks were embedded by the text that they would be embedded by today."""
+    return f"/{EMBEDDING}/" in recipe
 
 
 def renewed(recipe: str, source: str) -> str:

@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 from ingest import chunkers
 from ingest.chunkers import chunks_of
 from ingest.embedding import Embedded, Ready, embed
-from ingest.recipes import chunker_of
+from ingest.lending import Lender, digest
+from ingest.recipes import chunker_of, embedded_as_today
 from rag.catalog import Catalog, Generation, Manifest, Unfinished, check_compatible, new_manifest
 from rag.documents import DocumentStore, DocumentSummary, StoredChunk
 from rag.errors import CorpusError, IndexLocked, RagError, UnknownDomain
@@ -66,12 +67,14 @@ class Target:
         weighs words. Raises IndexLocked (another writer), UnknownDomain, IncompatibleIndex and the store's errors.
         """
         self._embedder = embedder
-        self._catalog, self._open_index, self._copy_index = catalog, open_index, copy_index
+        self._catalog, self.open_index, self._copy_index = catalog, open_index, copy_index
         self._drop_index, self._tidy, self._gentle = drop_index, tidy, gentle
         self._index: Index | None = None
         self._store: DocumentStore | None = None
         self._changing, self._purpose, self._afresh = False, "", afresh or like is not None
         self._touched: set[str] = set()
+        self.lender: Lender | None = None
+        """Where vectors are taken from, if not from what is open here."""
         self._lock = WriterLock(catalog.data_directory, domain)
         try:
             self._live = self._find_live(domain, create=create)
@@ -175,7 +178,7 @@ class Target:
         self.store.finish()
         side = self.generation
         assert side is not None  # noqa: S101  # `_changing` says so
-        self._open_index(side, False).close()  # what cannot be opened, or finds no room for it, never becomes live
+        self.open_index(side, False).close()  # what cannot be opened, or finds no room for it, never becomes live
         self._catalog.promote(side)
         self._live, self._index, self._store, self._changing = side, None, None, False
         self.manifest = side.manifest
@@ -210,7 +213,7 @@ class Target:
     def index(self) -> Index:
         """The index. Raises IndexLocked when it is the live one's and another process answers from it."""
         if self._index is None:
-            self._index = self._open_index(self._opened(), self._changing)
+            self._index = self.open_index(self._opened(), self._changing)
         return self._index
 
     @property
@@ -233,9 +236,7 @@ class Target:
             group,
             self.manifest.domain,
             self.embedder,
-            store=self.store,
-            index=self.index,
-            touched=self._touched,
+            lender=self.lender or Lender(self.store, self.index, self._touched),
             gentle=self._gentle,
             tell=tell,
         )
@@ -262,11 +263,7 @@ class Target:
         self.index.delete_chunks(stale)
         self.store.commit(
             [
-                (
-                    ready.document,
-                    ready.recipe,
-                    [StoredChunk(id=c.id, start=c.chunk.start, end=c.chunk.end) for c in chunks],
-                )
+                (ready.document, ready.recipe, _stored(chunks, known=embedded_as_today(ready.recipe)))
                 for ready, chunks in zip(group, indexed, strict=True)
             ]
         )
@@ -326,7 +323,7 @@ class Target:
     def _change_in(self, side: Generation) -> None:
         self._release()
         self.generation, self._changing, self._touched = side, True, set()
-        self._index = self._open_index(side, True)
+        self._index = self.open_index(side, True)
         self._store = DocumentStore(side.documents_path, writable=True)
 
     def _release(self) -> None:
@@ -343,6 +340,14 @@ class Target:
 
     def _known_chunks(self, document_id: str) -> list[str]:
         return [chunk.id for chunk in self.store.chunks(document_id)]
+
+
+def _stored(chunks: Sequence[IndexedChunk], *, known: bool) -> list[StoredChunk]:
+    """Chunks as the store keeps them; known: whether their vectors were made of what is their text today."""
+    return [
+        StoredChunk(id=c.id, start=c.chunk.start, end=c.chunk.end, embedded=digest(c.search_text) if known else "")
+        for c in chunks
+    ]
 
 
 def verify(target: Target) -> list[str]:

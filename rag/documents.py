@@ -13,6 +13,7 @@ import threading
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,8 @@ CREATE TABLE IF NOT EXISTS documents (
 ) STRICT;
 CREATE INDEX IF NOT EXISTS documents_source ON documents (source);
 CREATE TABLE IF NOT EXISTS chunks (
-    id TEXT PRIMARY KEY, document_id TEXT NOT NULL, start INTEGER NOT NULL, "end" INTEGER NOT NULL
+    id TEXT PRIMARY KEY, document_id TEXT NOT NULL, start INTEGER NOT NULL, "end" INTEGER NOT NULL,
+    embedded BLOB NOT NULL DEFAULT x''
 ) STRICT;
 CREATE INDEX IF NOT EXISTS chunks_document ON chunks (document_id);
 CREATE TABLE IF NOT EXISTS likeness (document_id TEXT PRIMARY KEY, words_sha256 TEXT NOT NULL) STRICT;
@@ -51,6 +53,10 @@ CREATE TABLE IF NOT EXISTS layouts (
 CREATE TABLE IF NOT EXISTS pending (document_id TEXT PRIMARY KEY, chunk_ids TEXT NOT NULL) STRICT;
 """
 
+EMBEDDED_INDEX = """
+CREATE INDEX IF NOT EXISTS chunks_embedded ON chunks (embedded) WHERE embedded != x'';
+"""
+"""Made once the column is there, which older files lack."""
 
 TABLES = (
     ("documents", "id"),
@@ -64,6 +70,9 @@ TABLES = (
 )
 """Of what is kept of a document, and the column with its id."""
 
+MOST_LENDERS = 8
+"""Chunks made of one text that are looked at for one whose document may lend its vector."""
+
 MOST_COMPARED = 8
 """Stored documents that a new one is compared with, word by word: those that share most of its sketch."""
 
@@ -74,6 +83,8 @@ class StoredChunk(Value):
     id: str
     start: NonNegativeInt
     end: NonNegativeInt
+    embedded: str = ""
+    """Hex digest of the text that its vector was made of; empty where that is not known."""
 
 
 class DocumentSummary(Value):
@@ -106,10 +117,14 @@ class DocumentStore:
                 self._db.execute("PRAGMA journal_mode=WAL")
                 self._db.execute("PRAGMA synchronous=FULL")
                 self._db.executescript(SCHEMA)
+                if not _knows_embedded(self._db):
+                    self._db.execute("ALTER TABLE chunks ADD COLUMN embedded BLOB NOT NULL DEFAULT x''")
+                self._db.executescript(EMBEDDED_INDEX)
             else:
                 uri = f"{path.resolve().as_uri()}?mode=ro"
                 self._db = sqlite3.connect(uri, uri=True, check_same_thread=False, isolation_level=None)
                 self._db.execute("SELECT count(*) FROM documents").fetchone()
+            self._knows_embedded = _knows_embedded(self._db)
         except (sqlite3.Error, OSError) as error:
             if hasattr(self, "_db"):
                 self._db.close()
@@ -208,10 +223,31 @@ class DocumentStore:
 
     def chunks(self, document_id: str) -> list[StoredChunk]:
         """Chunk identities of a document, by offset."""
-        rows = self._all(
-            'SELECT id, start, "end" FROM chunks WHERE document_id = ? ORDER BY start, "end"', (document_id,)
+        embedded = "lower(hex(embedded))" if self._knows_embedded else "''"
+        # `embedded` is one of the two texts above, never a caller's
+        query = f'SELECT id, start, "end", {embedded} FROM chunks WHERE document_id = ? ORDER BY start, "end"'  # noqa: S608
+        rows = self._all(query, (document_id,))
+        return [StoredChunk(id=row[0], start=row[1], end=row[2], embedded=row[3]) for row in rows]
+
+    def made_of(self, digests: Sequence[str], *, without: AbstractSet[str] = frozenset()) -> dict[str, str]:
+        """A chunk, by its id, whose vector was made of the text with each of these digests, where there is one.
+
+        None of the documents `without`, nor of one that is pending.
+        """
+        query = (
+            "SELECT id, document_id FROM chunks c WHERE embedded = ? AND embedded != x'' AND NOT EXISTS"
+            " (SELECT 1 FROM pending p WHERE p.document_id = c.document_id) ORDER BY c.rowid LIMIT ?"
         )
-        return [StoredChunk(id=row[0], start=row[1], end=row[2]) for row in rows]
+        found: dict[str, str] = {}
+        with self._lock:
+            try:
+                for digest in digests if self._knows_embedded else ():
+                    rows = self._db.execute(query, (bytes.fromhex(digest), MOST_LENDERS))
+                    if lent := next((name for name, document in rows if document not in without), None):
+                        found[digest] = lent
+            except sqlite3.Error as error:
+                raise _failure(error, self._path) from error
+        return found
 
     def metadata(self) -> dict[str, dict[str, MetadataValue]]:
         """The metadata of every document that has some, by id."""
@@ -271,8 +307,8 @@ class DocumentStore:
                 _link(db, document, sketch(words))
                 db.execute("DELETE FROM chunks WHERE document_id = ?", (document.id,))
                 db.executemany(
-                    "INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?)",
-                    [(chunk.id, document.id, chunk.start, chunk.end) for chunk in chunks],
+                    "INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?, ?)",
+                    [(c.id, document.id, c.start, c.end, bytes.fromhex(c.embedded)) for c in chunks],
                 )
                 db.execute("DELETE FROM pending WHERE document_id = ?", (document.id,))
 
@@ -311,6 +347,12 @@ class DocumentStore:
                 return self._db.execute(sql, arguments).fetchall()
             except sqlite3.Error as error:
                 raise _failure(error, self._path) from error
+
+
+def _knows_embedded(db: sqlite3.Connection) -> bool:
+    """Whether the file says of chunks what their vectors were made of, as older versions did not."""
+    query = "SELECT 1 FROM pragma_table_info('chunks') WHERE name = 'embedded'"
+    return db.execute(query).fetchone() is not None
 
 
 def _link(db: sqlite3.Connection, document: Document, bands: Sequence[int]) -> None:

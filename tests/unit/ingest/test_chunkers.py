@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ingest.chunk_sizes import MAX_WORDS, size_of
 from ingest.chunkers import CHUNKERS, FINGERPRINT, chunker_for, chunks_of
-from ingest.recipes import alike, chunker_of, recipe_of, renewed
+from ingest.recipes import chunker_of, embedded_as_today, recipe_of, renewed
 from rag.protocols import search_text
 from rag.types import Chunk, Document
 
@@ -195,11 +195,14 @@ def test_a_recipe_says_the_chunker_and_is_renewed_with_it() -> None:
     chosen = CHUNKERS["window"]
     recipe = recipe_of("markdown-2/abc", chosen, "area:keyword")
     assert chunker_of(recipe, "a.md") == chosen
-    assert alike(recipe, chosen)
-    assert not alike(recipe, CHUNKERS["sections"])
     older = recipe.replace("window-1", "window-0")
-    assert not alike(older, chosen)
     assert renewed(older, "a.md") == recipe
+
+
+def test_a_recipe_says_whether_its_texts_are_embedded_as_today() -> None:
+    recipe = recipe_of("markdown-2/abc", CHUNKERS["window"], "area:keyword")
+    assert embedded_as_today(recipe)
+    assert not embedded_as_today(recipe.replace("title-heading-text-", "title-heading-text-0"))
 
 
 def test_before_there_was_a_choice_sections_meant_whatever_the_format_had() -> None:

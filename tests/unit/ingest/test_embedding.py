@@ -10,6 +10,8 @@ import pytest
 
 from ingest.chunkers import chunks_of
 from ingest.embedding import CALL_CHUNKS, Embedded, Ready, embed, embedded_text
+from ingest.lending import Lender
+from ingest.target import Target
 from rag.types import Document
 from tests.fakes.domains import DIMENSIONS, opened
 from tests.fakes.embedder import HashedWords
@@ -33,10 +35,14 @@ def some_documents(count: int) -> list[Ready]:
     return [ready(f"d{number}", text) for number, text in enumerate(texts)]
 
 
+def lender(target: Target) -> Lender:
+    return Lender(target.store, target.index)
+
+
 def pieces(group: list[Ready], folder: Path, embedder: HashedWords, *, gentle: bool = False) -> list[Embedded]:
     with opened(folder) as target:
         target.change()
-        given = embed(group, "plant", embedder, store=target.store, index=target.index, gentle=gentle)
+        given = embed(group, "plant", embedder, lender=lender(target), gentle=gentle)
         return list(given)
 
 
@@ -45,7 +51,7 @@ def test_whole_documents_are_given_out_while_others_of_the_group_wait(tmp_path: 
     group = [ready(f"d{number}", "word " * (1 + number % 90) + str(number)) for number in range(700)]
     with opened(tmp_path) as target:
         target.change()
-        given = embed(group, "plant", embedder, store=target.store, index=target.index)
+        given = embed(group, "plant", embedder, lender=lender(target))
         seen = [(len(embedder.embedded), len(done.documents)) for done in given]
     assert seen == [(CALL_CHUNKS, CALL_CHUNKS), (2 * CALL_CHUNKS, CALL_CHUNKS), (700, 700 - 2 * CALL_CHUNKS)]
 
@@ -86,9 +92,7 @@ def test_what_is_told_adds_up_to_the_group(tmp_path: Path) -> None:
     group, told = some_documents(120), []
     with opened(tmp_path) as target:
         target.change()
-        list(
-            embed(group, "plant", HashedWords(), store=target.store, index=target.index, tell=lambda *n: told.append(n))
-        )
+        list(embed(group, "plant", HashedWords(), lender=lender(target), tell=lambda *n: told.append(n)))
     chunks, documents, characters = (sum(column) for column in zip(*told, strict=True))
     texts = [embedded_text(item.document, chunk) for item in group for chunk in item.chunks]
     assert (chunks, documents, characters) == (len(set(texts)), len(group), sum(map(len, texts)))

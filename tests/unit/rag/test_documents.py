@@ -98,6 +98,41 @@ def test_a_new_version_replaces_text_and_chunks(store: DocumentStore) -> None:
     assert [chunk.id for chunk in store.chunks("a.md")] == ["c3"]
 
 
+def made(name: str, digest: str) -> list[StoredChunk]:
+    return [StoredChunk(id=name, start=0, end=5, embedded=digest)]
+
+
+def test_a_chunk_is_found_by_the_text_that_its_vector_was_made_of(store: DocumentStore) -> None:
+    one, other = "0a" * 16, "ff" * 16
+    store.commit([(document("a.md"), "r", made("a1", one)), (document("b.md"), "r", made("b1", one))])
+    store.commit([(document("c.md"), "r", made("c1", ""))])
+    assert store.made_of([one, other, ""]) == {one: "a1"}
+    assert store.chunks("a.md") == made("a1", one)
+    assert store.made_of([one], without={"a.md"}) == {one: "b1"}
+    assert store.made_of([one], without={"a.md", "b.md"}) == {}
+    store.begin([("a.md", ["a1"])])  # its vector is being replaced
+    assert store.made_of([one]) == {one: "b1"}
+    store.commit([(document("a.md"), "r", made("a1", other))])
+    assert store.made_of([one, other]) == {one: "b1", other: "a1"}
+    store.delete(["b.md"])
+    assert store.made_of([one]) == {}
+
+
+def test_a_file_of_an_older_version_knows_of_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "documents.sqlite"
+    with closing(DocumentStore(path, writable=True)) as store:
+        store.commit([(document("a.md"), "r", made("a1", "0a" * 16))])
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript("DROP INDEX chunks_embedded; ALTER TABLE chunks DROP COLUMN embedded;")
+    for writable in (False, True):
+        with closing(DocumentStore(path, writable=writable)) as store:
+            assert store.made_of(["0a" * 16]) == {}
+            assert store.chunks("a.md") == made("a1", "")
+    with closing(DocumentStore(path, writable=True)) as store:
+        store.commit([(document("a.md"), "r", made("a1", "0a" * 16))])
+        assert store.made_of(["0a" * 16]) == {"0a" * 16: "a1"}
+
+
 def test_chunks_come_by_offset(store: DocumentStore) -> None:
     store.commit([(document(), "r", CHUNKS[::-1])])
     assert [chunk.start for chunk in store.chunks("a.md")] == [0, 6]
