@@ -25,8 +25,10 @@ from rag.adapters.points import (
     OVERSAMPLING,
     QUANTISE_FROM,
     SPARSE,
+    contenders,
     field_keys,
     flag,
+    leading,
     payload_of,
     ranked,
     to_chunk,
@@ -163,12 +165,12 @@ class EdgeIndex:
                 found_lexical = shard.query(edge.QueryRequest(limit=depth, query=lexical, filter=chosen))
             scores_dense = {str(hit.id): hit.score for hit in found_dense}
             scores_lexical = {str(hit.id): hit.score for hit in found_lexical}
-            if mode is RetrievalMode.HYBRID and (rest := scores_lexical.keys() - scores_dense.keys()):
-                # Scored by the engine: a hundred vectors handed over as lists of numbers take longer than a search.
+            if mode is RetrievalMode.HYBRID and (rest := contenders(text, scores_dense, scores_lexical, limit=limit)):
+                # Scored by the engine: vectors handed over as lists of numbers take longer than a search.
                 among = edge.Filter(must=[edge.HasIdCondition(set(rest))])
                 request = edge.QueryRequest(limit=len(rest), query=dense, filter=among, params=_EXACT)
                 scores_dense |= {str(hit.id): hit.score for hit in shard.query(request)}
-            order = ranked(mode, text, scores_dense, scores_lexical)[: limit + 8]
+            order = leading(ranked(mode, text, scores_dense, scores_lexical), limit)
             return self._passages(shard, order, scores_dense, scores_lexical, limit)
 
     def count(self, filter: Filter = EVERYTHING) -> int:
@@ -291,7 +293,10 @@ def _config(dimensions: int, *, quantised: bool = False) -> edge.EdgeConfig:
     small = edge.ScalarQuantizationConfig(type=edge.ScalarType.Int8, memory=edge.Memory.Pinned) if quantised else None
     dense = edge.EdgeVectorParams(size=dimensions, distance=edge.Distance.Dot, quantization_config=small)
     return edge.EdgeConfig(
-        vectors={DENSE: dense}, sparse_vectors={SPARSE: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)}
+        vectors={DENSE: dense},
+        sparse_vectors={SPARSE: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)},
+        # read ahead when a shard is opened, or each passage costs a page fault when it is first found
+        payload_memory=edge.Memory.Cold if quantised else edge.Memory.Cached,
     )
 
 

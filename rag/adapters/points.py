@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,9 @@ from rag.types import Chunk, FieldType, Passage, RetrievalMode
 DENSE, SPARSE = "dense", "bm25"
 DEPTH = 100
 """Candidates of each ranking that are fused."""
+
+SAME_SCORE = 1e-6
+"""Scores nearer than this are shown as one, and then the document and the place decide."""
 
 QUANTISE_FROM = 200_000
 """Points. From here on graph and search run over vectors of one byte a dimension, held in memory; the original ones
@@ -71,6 +74,35 @@ def to_chunk(name: str, payload: Mapping[str, Any], vector: Vectors) -> IndexedC
         metadata=payload["metadata"],
         vector=vector,
     )
+
+
+def contenders(question: str, dense: Mapping[str, float], bm25: Mapping[str, float], *, limit: int) -> list[str]:
+    """Of hits by words alone those that may be among the best `limit` once their cosine is known.
+
+    Where `dense` is full it holds the nearest that the filter admits, so that no other is nearer than the last of them:
+    what does not come in with that one's cosine needs none, and the best `limit` are the same as if all were scored.
+    """
+    rest = [key for key in bm25 if key not in dense]
+    if not rest or len(dense) < max(DEPTH, limit):
+        return rest
+    keys = [*dense, *rest]
+    nearest = min(dense.values())
+    at_best = combine(
+        np.array([dense.get(key, nearest) for key in keys], np.float64),
+        np.array([bm25.get(key, 0.0) for key in keys], np.float64),
+        weight=dense_weight(question),
+    )
+    known = at_best[: len(dense)]
+    least = float(np.partition(known, -limit)[-limit]) - SAME_SCORE
+    return [key for key, most in zip(rest, at_best[len(dense) :].tolist(), strict=True) if most >= least]
+
+
+def leading(order: Sequence[tuple[str, float]], limit: int) -> list[tuple[str, float]]:
+    """The best `limit` of a ranking, and those that are as good as the last of them."""
+    if len(order) <= limit:
+        return list(order)
+    least = order[limit - 1][1] - SAME_SCORE
+    return [(key, score) for key, score in order if score >= least]
 
 
 def ranked(

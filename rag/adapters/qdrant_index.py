@@ -25,6 +25,7 @@ from rag.adapters.points import (
     SPARSE,
     field_keys,
     flag,
+    leading,
     payload_of,
     ranked,
     to_chunk,
@@ -237,7 +238,7 @@ class QdrantIndex:
                     for hit in response.points:
                         if str(hit.id) not in scores_dense:
                             scores_dense[str(hit.id)] = float(np.dot(_dense_of(hit), vector))
-            order = ranked(mode, text, scores_dense, scores_lexical)[: limit + 8]
+            order = leading(ranked(mode, text, scores_dense, scores_lexical), limit)
             records = client.retrieve(self._name, [key for key, _ in order], with_payload=True)
         payloads = {str(record.id): record.payload or {} for record in records}
         return _sorted(
