@@ -188,7 +188,7 @@ class Corpus:
 
     def _rows(self, path: Path, name: str, mapping: RowMapping | None) -> Iterator[Found | Unreadable]:
         declared = self._declared(name)
-        recipe = f"{rows.fingerprint(path)}+{CLEANING}/{_hash([repr(mapping), *sorted(declared.items())])}"
+        recipe = f"{rows.FINGERPRINT}+{CLEANING}/{_hash([repr(mapping), *sorted(declared.items())])}"
         chunker = self._chunker(name)
         bad, row = 0, None
         for row in self.reading.rows(path, name, mapping):

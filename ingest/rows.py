@@ -10,18 +10,24 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from ingest.cleaning import clean, decode
+from ingest.nested import joined, nested, plain, plain_list, written_out
 from rag.errors import UnreadableDocument
 from rag.types import MetadataValue
 
 MAX_LINE_BYTES = 16 * 1024 * 1024
 MAX_JSON_BYTES = 32 * 1024 * 1024
 """JSON is read as a whole, and may need twenty times its size meanwhile."""
+FINGERPRINT = "rows-3"
+"""Raised when the same rows would give other documents."""
+_OF_A_LIST = {"data", "documents", "docs", "entries", "hits", "items", "objects", "records", "results", "rows", "value"}
+"""What the list of rows is called in an object around it, which says of itself only how it was made."""
+_OF_A_DOCUMENT = {"doc_id", "id", "name", "text", "title"}
 NO_OBJECT = "the row is no object with fields"
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json")
 
@@ -58,11 +64,6 @@ class BadRow:
     reason: str
 
 
-def fingerprint(path: Path) -> str:
-    """Changes when the same rows would give other documents."""
-    return "rows-2" if path.suffix.lower() in (".csv", ".tsv") else "rows-1"
-
-
 def holds_rows(path: Path) -> bool:
     """Whether a file is read row by row, by its suffix."""
     return path.suffix.lower() in SUFFIXES
@@ -86,7 +87,9 @@ def read(path: Path, name: str, mapping: Mapping | None) -> Iterator[Row | BadRo
     """The rows of a file. `name`: how the file is called in ids and messages.
 
     Without a mapping: id from `doc_id` or `id`, else `name#number`; title from `title`; text from `text`, else every
-    field as a line `field: value`; of JSON rows the other plain fields are metadata.
+    field as a line `field: value`, with what is nested as `ingest.nested` writes it out. Beside a `text` of JSON rows
+    the other plain fields and lists are metadata, what is nested follows the text; an object `metadata` is neither.
+    JSON is one row, or the list of objects that it is or holds.
     Raises UnreadableDocument when the file as a whole cannot be read.
     """
     kind = path.suffix.lower()
@@ -124,14 +127,32 @@ def _json(path: Path, name: str, rules: Mapping) -> Iterator[Row | BadRow]:
         data = json.loads(path.read_bytes().decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise UnreadableDocument(f"the file is no JSON in UTF-8: {error}") from error
+    data = _list_within(data, rules) or data
     items = data if isinstance(data, list) else [data]
     for number, fields in enumerate(items, start=1):
+        source = f"{name}#{number}" if isinstance(data, list) else name
         if not isinstance(fields, dict):
-            yield BadRow(f"{name}#{number}" if isinstance(data, list) else name, NO_OBJECT)
+            yield BadRow(source, NO_OBJECT)
             continue
         body = json.dumps(fields, sort_keys=True, ensure_ascii=True).encode()
-        source = f"{name}#{number}" if isinstance(data, list) else name
         yield _row(fields, source, rules, hashlib.sha256(body).hexdigest(), keep_rest=True)
+
+
+def _list_within(data: Any, rules: Mapping) -> list[Any] | None:
+    """The rows that an object holds as its one list of objects, where it is no document itself."""
+    if not isinstance(data, dict) or any(name in data for name in (*_OF_A_DOCUMENT, *_wanted(rules))):
+        return None
+    lists = [
+        name
+        for name, value in data.items()
+        if value and isinstance(value, list) and all(isinstance(each, dict) for each in value)
+    ]
+    if len(lists) != 1:
+        return None
+    others = [value for name, value in data.items() if name != lists[0]]
+    bare = not any(value and isinstance(value, str | dict | list) for value in others)
+    rows: list[Any] = data[lists[0]]
+    return rows if bare or lists[0].casefold() in _OF_A_LIST else None
 
 
 def _csv(path: Path, name: str, rules: Mapping, delimiter: str | None) -> Iterator[Row | BadRow]:
@@ -151,40 +172,76 @@ def _csv(path: Path, name: str, rules: Mapping, delimiter: str | None) -> Iterat
         raise UnreadableDocument(f"line {reader.line_num} is no CSV: {error}") from error
 
 
+def _wanted(rules: Mapping) -> list[str]:
+    return [*filter(None, (rules.id, rules.title)), *rules.text, *(rules.metadata or ())]
+
+
 def _row(fields: Any, source: str, rules: Mapping, sha256: str, *, keep_rest: bool) -> Row | BadRow:
     if not isinstance(fields, dict):
         return BadRow(source, NO_OBJECT)
-    wanted = [*filter(None, (rules.id, rules.title)), *rules.text, *(rules.metadata or ())]
-    if missing := [column for column in wanted if column not in fields]:
+    if missing := [column for column in _wanted(rules) if column not in fields]:
         return BadRow(source, f"the row has no field {missing[0]!r}; it has {', '.join(map(str, fields))[:200]}")
-    id_field = rules.id or next((key for key in ("doc_id", "id") if _plain(fields.get(key))), "")
+    id_field = rules.id or next((key for key in ("doc_id", "id") if plain(fields.get(key))), "")
     identity = clean(str(fields[id_field])).strip() if id_field else source
     if not identity:
         return BadRow(source, f"its {id_field!r} is empty")
     title_field = rules.title or ("title" if isinstance(fields.get("title"), str) else "")
     title = clean(str(fields[title_field])).strip() if title_field else ""
+    beside: list[str] = []
     if rules.text:
         columns = list(rules.text)
-    elif isinstance(fields.get("text"), str) and not (rules.metadata is not None and not keep_rest):
+    elif _is_text(fields.get("text")) and not (rules.metadata is not None and not keep_rest):
         columns = ["text"]
+        if rules.metadata is None:
+            beside = [c for c, value in fields.items() if nested(value) and c != "metadata"]
     else:
-        columns = [column for column, value in fields.items() if _plain(value)]
-    if len(columns) == 1:
-        text = clean(str(fields[columns[0]]))
-    else:
-        text = "\n".join(f"{c}: {clean(str(fields[c])).strip()}" for c in columns if str(fields[c]).strip())
-    if not text.strip():
+        columns = [c for c, value in fields.items() if plain(value) or value]
+    names: Iterable[str] = rules.metadata or ()
+    if rules.metadata is None and keep_rest:
+        used = {id_field, title_field, *columns}
+        names = [c for c, value in fields.items() if c not in used and (plain(value) or plain_list(value))]
+    try:
+        text = "\n\n".join(part for part in (_text(fields, columns), _lines_of(fields, beside)) if part.strip())
+        metadata = _metadata(fields, names)
+    except UnreadableDocument as error:
+        return BadRow(source, str(error))
+    if not text:
         return BadRow(source, "the row has no text")
-    used = {id_field, title_field, *columns}
-    names = (
-        rules.metadata if rules.metadata is not None else ([c for c in fields if c not in used] if keep_rest else ())
-    )
-    metadata = {c: _typed(fields[c]) for c in names if _plain(fields[c])}
     return Row(id=identity, title=title, text=text, source=source, sha256=sha256, metadata=metadata)
 
 
-def _plain(value: Any) -> bool:
-    return isinstance(value, str | int | float | bool)
+def _is_text(value: Any) -> bool:
+    """Text, or a list of its paragraphs."""
+    return isinstance(value, str) or (plain_list(value) and all(isinstance(part, str) for part in value))
+
+
+def _text(fields: dict[str, Any], columns: list[str]) -> str:
+    """One field as it stands, several as lines."""
+    if len(columns) == 1:
+        value = fields[columns[0]]
+        if plain(value):
+            return clean(str(value))
+        if _is_text(value):
+            return "\n\n".join(map(clean, value))
+    return _lines_of(fields, columns)
+
+
+def _lines_of(fields: dict[str, Any], columns: list[str]) -> str:
+    pairs = (pair for column in columns for pair in written_out(column, fields[column]))
+    return "\n".join(f"{clean(name)}: {text}" for name, text in pairs)
+
+
+def _metadata(fields: dict[str, Any], names: Iterable[str]) -> dict[str, MetadataValue]:
+    found: dict[str, MetadataValue] = {}
+    for name in names:
+        value = fields[name]
+        if plain(value):
+            found[name] = _typed(value)
+        elif plain_list(value):
+            found[name] = joined(value)
+        else:
+            found.update(written_out(name, value))
+    return found
 
 
 def _typed(value: MetadataValue) -> MetadataValue:

@@ -58,7 +58,7 @@ def test_a_suite_gives_its_rows_with_the_other_plain_fields_as_metadata(tmp_path
     [item] = found(tmp_path)
     document = item.read()
     assert (document.id, document.title, document.text, document.metadata, document.source) == (
-        "x", "T", "words", {"year": 2020}, "corpus.jsonl#1",
+        "x", "T", "words", {"year": 2020, "tags": "a"}, "corpus.jsonl#1",
     )  # fmt: skip
 
 
