@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ingest.cleaning import clean, decode
+from ingest.csv_table import Table
 from ingest.nested import joined, nested, plain, plain_list, written_out
 from rag.errors import UnreadableDocument
 from rag.types import MetadataValue
@@ -89,7 +90,8 @@ def read(path: Path, name: str, mapping: Mapping | None) -> Iterator[Row | BadRo
     Without a mapping: id from `doc_id` or `id`, else `name#number`; title from `title`; text from `text`, else every
     field as a line `field: value`, with what is nested as `ingest.nested` writes it out. Beside a `text` of JSON rows
     the other plain fields and lists are metadata, what is nested follows the text; an object `metadata` is neither.
-    JSON is one row, or the list of objects that it is or holds.
+    In a CSV file `text` is a column as any other where more stand beside it than an id, unless there is a `doc_id` or
+    a `title` too: then the others are metadata. JSON is one row, or the list of objects that it is or holds.
     Raises UnreadableDocument when the file as a whole cannot be read.
     """
     kind = path.suffix.lower()
@@ -156,20 +158,18 @@ def _list_within(data: Any, rules: Mapping) -> list[Any] | None:
 
 
 def _csv(path: Path, name: str, rules: Mapping, delimiter: str | None) -> Iterator[Row | BadRow]:
-    text = decode(path.read_bytes())
-    if delimiter is None:
-        head = text.split("\n", 1)[0]
-        delimiter = max(",;\t|", key=head.count)
-    reader = csv.DictReader(text.splitlines(keepends=True), delimiter=delimiter, restkey="", strict=False)
+    line = 0
     try:
-        if not reader.fieldnames or not any(column.strip() for column in reader.fieldnames):
+        table = Table(decode(path.read_bytes()), delimiter)
+        if not any(table.columns):
             raise UnreadableDocument("the file has no header row")
-        for number, raw in enumerate(reader, start=1):
-            fields = {column.strip(): value for column, value in raw.items() if column and isinstance(value, str)}
-            body = json.dumps(fields, sort_keys=True).encode()
-            yield _row(fields, f"{name}#{number}", rules, hashlib.sha256(body).hexdigest(), keep_rest=False)
+        for number, fields in enumerate(table.rows(), start=1):
+            line = table.line
+            if any(map(str.strip, fields.values())):
+                body = json.dumps(fields, sort_keys=True).encode()
+                yield _row(fields, f"{name}#{number}", rules, hashlib.sha256(body).hexdigest(), keep_rest=False)
     except csv.Error as error:
-        raise UnreadableDocument(f"line {reader.line_num} is no CSV: {error}") from error
+        raise UnreadableDocument(f"what follows line {line} is no CSV: {error}") from error
 
 
 def _wanted(rules: Mapping) -> list[str]:
@@ -190,15 +190,15 @@ def _row(fields: Any, source: str, rules: Mapping, sha256: str, *, keep_rest: bo
     beside: list[str] = []
     if rules.text:
         columns = list(rules.text)
-    elif _is_text(fields.get("text")) and not (rules.metadata is not None and not keep_rest):
+    elif _is_text(fields.get("text")) and (keep_rest or _alone(fields, rules)):
         columns = ["text"]
         if rules.metadata is None:
             beside = [c for c, value in fields.items() if nested(value) and c != "metadata"]
     else:
         columns = [c for c, value in fields.items() if plain(value) or value]
     names: Iterable[str] = rules.metadata or ()
-    if rules.metadata is None and keep_rest:
-        used = {id_field, title_field, *columns}
+    if rules.metadata is None and (keep_rest or not rules.text):
+        used = {id_field, title_field, *columns, *(() if keep_rest else (c for c in fields if not fields[c].strip()))}
         names = [c for c, value in fields.items() if c not in used and (plain(value) or plain_list(value))]
     try:
         text = "\n\n".join(part for part in (_text(fields, columns), _lines_of(fields, beside)) if part.strip())
@@ -208,6 +208,12 @@ def _row(fields: Any, source: str, rules: Mapping, sha256: str, *, keep_rest: bo
     if not text:
         return BadRow(source, "the row has no text")
     return Row(id=identity, title=title, text=text, source=source, sha256=sha256, metadata=metadata)
+
+
+def _alone(fields: dict[str, Any], rules: Mapping) -> bool:
+    """Whether the column `text` of a CSV file is the whole text: of a corpus it is, of a table of tickets it is not."""
+    told = rules.id or rules.title or not fields.keys().isdisjoint(("doc_id", "title"))
+    return rules.metadata is None and bool(told or fields.keys() <= {"id", "text"})
 
 
 def _is_text(value: Any) -> bool:
@@ -228,7 +234,7 @@ def _text(fields: dict[str, Any], columns: list[str]) -> str:
 
 def _lines_of(fields: dict[str, Any], columns: list[str]) -> str:
     pairs = (pair for column in columns for pair in written_out(column, fields[column]))
-    return "\n".join(f"{clean(name)}: {text}" for name, text in pairs)
+    return "\n".join(f"{clean(name)}: {text}" if name else text for name, text in pairs)
 
 
 def _metadata(fields: dict[str, Any], names: Iterable[str]) -> dict[str, MetadataValue]:
