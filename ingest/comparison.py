@@ -68,6 +68,8 @@ class Comparison:
             return None
         if found.id in self._seen:
             reason = f"its id {found.id[:80]!r} is taken by {self._seen[found.id]}; ids must be unique within a domain"
+            if "#" in found.source:
+                reason += ": `id = false` under [[rows]] in corpus.toml calls the rows of a file by their number"
             self.unreadable.append(Unreadable(found.source, reason))
             return None
         self._seen[found.id] = found.source

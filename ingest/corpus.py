@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -50,10 +50,13 @@ class About(_Strict):
 
 
 class Rows(_Strict):
-    """One [[rows]] table: how the rows of a CSV, JSON or JSONL file become documents."""
+    """One [[rows]] table: how the rows of a CSV, JSON or JSONL file become documents.
+
+    `id = false`: no field is their id, since others of the corpus count from one too; they are called `path#number`.
+    """
 
     path: str
-    id: str = ""
+    id: str | Literal[False] = ""
     title: str = ""
     text: tuple[str, ...] = ()
     metadata: tuple[str, ...] = ()
@@ -314,7 +317,9 @@ def _declaration(path: Path) -> Declaration:
 
 
 def _row_mapping(table: Rows) -> RowMapping:
-    return RowMapping(id=table.id, title=table.title, text=table.text, metadata=table.metadata)
+    return RowMapping(
+        id=None if table.id is False else table.id, title=table.title, text=table.text, metadata=table.metadata
+    )
 
 
 def _hash(value: Any) -> str:

@@ -39,7 +39,8 @@ csv.field_size_limit(MAX_LINE_BYTES)
 class Mapping:
     """Which fields of a row are its id, title, text and metadata; an empty one: as documented in `read`."""
 
-    id: str = ""
+    id: str | None = ""
+    """None: no field is, whatever it is called."""
     title: str = ""
     text: tuple[str, ...] = ()
     metadata: tuple[str, ...] | None = None
@@ -181,7 +182,8 @@ def _row(fields: Any, source: str, rules: Mapping, sha256: str, *, keep_rest: bo
         return BadRow(source, NO_OBJECT)
     if missing := [column for column in _wanted(rules) if column not in fields]:
         return BadRow(source, f"the row has no field {missing[0]!r}; it has {', '.join(map(str, fields))[:200]}")
-    id_field = rules.id or next((key for key in ("doc_id", "id") if plain(fields.get(key))), "")
+    usual = () if rules.id is None else ("doc_id", "id")
+    id_field = rules.id or next((key for key in usual if plain(fields.get(key))), "")
     identity = clean(str(fields[id_field])).strip() if id_field else source
     if not identity:
         return BadRow(source, f"its {id_field!r} is empty")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from ingest.comparison import Comparison
 from ingest.corpus import Found, Unreadable, open_corpus
 from ingest.rows import Mapping
 from rag.errors import InvalidCorpus
@@ -91,6 +92,21 @@ def corpus(folder: Path, toml: str) -> Path:
     return folder
 
 
+def test_two_tables_that_count_from_one_are_both_read_where_one_says_it_has_no_id(tmp_path: Path) -> None:
+    corpus(tmp_path, '[[rows]]\npath = "b.csv"\nid = false\n')
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / "documents" / name).write_text(f"id,name\n1,{name}\n2,Ben\n", "utf-8")
+    assert [item.id for item in found(tmp_path)] == ["1", "2", "a.md", "b.csv#1", "b.csv#2"]
+    (tmp_path / "corpus.toml").write_text("", "utf-8")
+    comparison = Comparison([], {})
+    for item in open_corpus(tmp_path).documents():
+        comparison.take(item)
+    assert [(item.source, "`id = false` under [[rows]]" in item.reason) for item in comparison.unreadable] == [
+        ("b.csv#1", True),
+        ("b.csv#2", True),
+    ]
+
+
 def test_declared_metadata_goes_to_its_document(tmp_path: Path) -> None:
     [item] = found(corpus(tmp_path, '[metadata."a.md"]\nrevision = 4\n'))
     assert item.read().metadata == {"revision": 4}
@@ -113,6 +129,7 @@ def test_a_change_of_declared_metadata_changes_the_recipe_and_nothing_else_does(
         ("[filterable]\nyear = 'number'\n", "filterable.year"),
         ("[metadata.'b.md']\nx = 1\n", "'b.md', which is not in"),
         ("[[rows]]\npath = 'c.csv'\n", "'c.csv', which is not in"),
+        ("[[rows]]\npath = 'a.md'\nid = true\n", "rows.0.id"),
     ],
 )
 def test_a_corpus_toml_that_makes_no_sense_is_refused_by_key(tmp_path: Path, toml: str, said: str) -> None:
