@@ -19,6 +19,7 @@ import os
 import re
 import tarfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -67,10 +68,10 @@ class Contents(Value):
 
 def write(source: Source, path: Path, *, progress: Callable[[Progress], None] | None = None) -> Contents:
     """Write a backup that is on disk when this returns. Raises InvalidBackup, StorageFull and the source's errors."""
-    if path.exists():
-        raise InvalidBackup(f"there is something at {path} already: remove it, or give another name")
     unfinished = path.with_name(path.name + ".new")
     try:
+        if path.exists():
+            raise InvalidBackup(f"there is something at {path} already: remove it, or give another name")
         with unfinished.open("wb") as handle:
             with tarfile.open(fileobj=handle, mode="w", format=tarfile.PAX_FORMAT) as tar:
                 contents = _fill(tar, source, progress)
@@ -78,7 +79,8 @@ def write(source: Source, path: Path, *, progress: Callable[[Progress], None] | 
             os.fsync(handle.fileno())
         unfinished.rename(path)
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):  # its name itself may be what is wrong
+            unfinished.unlink(missing_ok=True)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StorageFull(f"no space left for {path}: free some, or give a file on another disk") from error
         raise InvalidBackup(

@@ -54,7 +54,12 @@ def chunker_for(source: str, chosen: str = "") -> Chunker:
     """The chosen chunker, else the one of the source's format."""
     if chosen:
         return CHUNKERS[chosen]
-    return BY_SUFFIX.get(Path(_ROW.sub("", source)).suffix.lower(), CHUNKERS["sections"])
+    return BY_SUFFIX.get(Path(file_of(source)).suffix.lower(), CHUNKERS["sections"])
+
+
+def file_of(source: str) -> str:
+    """The file that a source is, or is a row of."""
+    return _ROW.sub("", source)
 
 
 def chunks_of(document: Document, chunker: Chunker | None = None) -> list[Chunk]:

@@ -16,7 +16,7 @@ import typer
 from ingest.cli_copies import backup, migrate, restore
 from ingest.cli_generations import generations, rebuild, rollback
 from ingest.cli_watch import watch
-from ingest.console import bar, print_json, print_table, refusals, sentence, shortfalls
+from ingest.console import bar, otherwise, print_json, print_table, refusals, sentence, shortfalls
 
 if TYPE_CHECKING:
     from ingest.corpus import Corpus
@@ -185,11 +185,13 @@ def verify(domain: Domain, as_json: Json = False) -> None:
 
 
 def _delete_documents(domain: str, wanted: list[str], where: list[str]) -> dict[str, Any]:
-    from ingest.removal import conditions, matching, remove
+    from ingest.removal import conditions, matching, remove, unknown_fields
 
     asked = conditions(where) if where else {}
     with _target(domain, create=False) as target:
-        return asdict(remove(target, matching(target, asked) if asked else wanted))
+        missing = unknown_fields(target, asked)
+        result = asdict(remove(target, matching(target, asked) if asked else wanted))
+    return {**result, "unknown": [*result["unknown"], *(f"a field {name!r}" for name in missing)]}
 
 
 def _corpus(path: Path, id_field: str, title_field: str, text_field: list[str] | None) -> Corpus:
@@ -262,6 +264,8 @@ def _print_plan(found: Plan) -> None:
     for name, count in (("unreadable", len(found.unreadable)), ("partly read", len(found.partly))):
         if count > SHOWN:
             typer.echo(f"{name}: {count - SHOWN} more; --json lists all")
+    for line in otherwise(found.otherwise, found.domain):
+        typer.echo(line)
     partly = f", {len(found.partly)} partly read" if found.partly else ""
     typer.echo(
         f"{found.domain}: {len(found.new)} new, {len(found.changed)} changed, {len(found.moved)} moved, "
@@ -274,5 +278,5 @@ def _print_summary(summary: Summary) -> None:
     typer.echo(sentence(summary))
     if summary.repaired:
         typer.echo(f"{summary.repaired} documents of an interrupted run were put right first")
-    for line in shortfalls(summary.unreadable, summary.partly):
+    for line in (*shortfalls(summary.unreadable, summary.partly), *otherwise(summary.otherwise, summary.domain)):
         typer.echo(line, err=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ingest.console import print_line, refusals, sentence, shortfalls
+from ingest.console import otherwise, print_line, refusals, sentence, shortfalls
 
 if TYPE_CHECKING:
     from ingest.progress import Progress
@@ -51,7 +51,7 @@ def watch(
             print_line({"event": "apply", **asdict(summary)})
             return
         typer.echo(f"{_now()} {sentence(summary)}")
-        for line in shortfalls(summary.unreadable, summary.partly):
+        for line in (*shortfalls(summary.unreadable, summary.partly), *otherwise(summary.otherwise, summary.domain)):
             tell(line)
 
     def tell(line: str) -> None:

@@ -68,6 +68,10 @@ def _pace(state: Progress, *first: str) -> list[str]:
     return rate if state.left is None else [*rate, f"about {state.left:.0f} s left"]
 
 
+WIDEST = 100_000
+"""Columns of a table that goes into a file or another program: each row is one line there."""
+
+
 def sentence(summary: Summary) -> str:
     """What a run did."""
     moved = f"{summary.moved} moved, " if summary.moved else ""
@@ -88,6 +92,15 @@ def shortfalls(unreadable: Iterable[Unreadable], partly: Iterable[Partly]) -> It
         yield f"partly read: {lacking.source}: {lacking.reason}{_way_out()}"
 
 
+def otherwise(count: int, domain: str) -> Iterator[str]:
+    """A line where documents of another source are not typed as the domain's fields are."""
+    if count:
+        yield (
+            f"{count} documents of {domain} that are not in this corpus have metadata of other types than its "
+            "[filterable] fields: bring these in again, or a filter may not find them"
+        )
+
+
 def _way_out() -> str:
     from ingest import ocr
 
@@ -104,10 +117,15 @@ def print_table(columns: list[str], rows: list[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(*columns, box=None, header_style="bold")
+    table = Table(box=None, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")  # an id that is cut off could not be given to another command
     for row in rows:
         table.add_row(*(str(row[column]) for column in columns))
-    Console().print(table)
+    console = Console()
+    if not console.is_terminal:
+        console.width = WIDEST
+    console.print(table)
 
 
 def print_json(value: Any) -> None:

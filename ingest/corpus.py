@@ -29,6 +29,9 @@ from ingest.rows import Mapping as RowMapping
 from rag.errors import InvalidCorpus, UnreadableDocument
 from rag.types import Document, FieldType, MetadataValue
 
+ROOT = "."
+"""The source of the corpus' own folder."""
+
 MAX_BAD_ROWS = 1000
 """Of one file, those that are listed each; the others are counted."""
 MAX_FILE_BYTES = 200 * 1024 * 1024
@@ -89,10 +92,12 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A file or row that gives no document, and why."""
+    """A file, row or folder that gives no document, and why."""
 
     source: str
     reason: str
+    id: str = ""
+    """Of the document that a row would be, where that much of it can be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +203,7 @@ class Corpus:
             if isinstance(row, rows.BadRow):
                 bad += 1
                 if bad <= MAX_BAD_ROWS:
-                    yield Unreadable(row.source, row.reason)
+                    yield Unreadable(row.source, row.reason, row.id)
                 continue
             metadata = {**row.metadata, **declared}
             document = Document(
@@ -239,7 +244,7 @@ def _opened(path: Path, mapping: RowMapping | None) -> Corpus:
         root = path / "documents"
         if not root.is_dir():
             raise InvalidCorpus(f"{path / 'corpus.toml'} is there, but no folder {root} with the documents")
-        files, skipped = _walk(root)
+        files, skipped = _some_files(root)
         known = set(files)
         named = [*declaration.metadata, *(table.path for table in declaration.rows)]
         missing = [name for name in named if name not in known]
@@ -248,10 +253,19 @@ def _opened(path: Path, mapping: RowMapping | None) -> Corpus:
         return Corpus(root, files, declaration, mapping, skipped)
     if (path / "corpus.jsonl").is_file():
         return Corpus(root=path, files=("corpus.jsonl",), mapping=mapping)
-    files, skipped = _walk(path)
-    if not files and not skipped:
-        raise InvalidCorpus(f"{path} holds no file that can be ingested ({', '.join(readers.SUFFIXES)})")
+    files, skipped = _some_files(path)
     return Corpus(root=path, files=files, mapping=mapping, skipped=skipped)
+
+
+def _some_files(root: Path) -> tuple[tuple[str, ...], tuple[Unreadable, ...]]:
+    """As `_walk`; of a folder without any file it is likely that its path is wrong. Raises InvalidCorpus."""
+    files, skipped = _walk(root)
+    if not files and not skipped:
+        raise InvalidCorpus(
+            f"{root} holds no file: give a folder of documents (Markdown, text, HTML, PDF, office files, EPUB, e-mail, "
+            "source code, CSV, JSON); `understudy ingest delete --all` empties a domain"
+        )
+    return files, skipped
 
 
 def folder_of_files(root: Path, reading: Reading) -> Corpus:
@@ -270,10 +284,17 @@ def _walk(root: Path) -> tuple[tuple[str, ...], tuple[Unreadable, ...]]:
     files: list[str] = []
     skipped: list[Unreadable] = []
     home = root.resolve()
-    for folder, subfolders, names in root.walk() if hasattr(root, "walk") else _os_walk(root):
+
+    def closed(error: OSError) -> None:
+        # what is in it may well be there: no document of it is taken for gone
+        where = Path(error.filename).relative_to(root).as_posix() if error.filename else ROOT
+        skipped.append(Unreadable(where, f"the folder cannot be read: {error.strerror or error}"))
+
+    for name_of_folder, subfolders, names in os.walk(root, onerror=closed):
+        folder = Path(name_of_folder)
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         for name in list(subfolders):
-            if (folder / name).is_symlink():
+            if os.path.islink(folder / name):  # noqa: PTH114  # of no folder that cannot be looked into
                 skipped.append(
                     Unreadable((folder / name).relative_to(root).as_posix(), "links to folders are not followed")
                 )
@@ -287,19 +308,21 @@ def _walk(root: Path) -> tuple[tuple[str, ...], tuple[Unreadable, ...]]:
                 shown = relative.encode("utf-8", "replace").decode("utf-8")
                 text = "no UTF-8 text" if shown != relative else "broken by characters that cannot be shown"
                 skipped.append(Unreadable(shown, f"its name is {text}: rename it"))
-            elif path.is_symlink() and not os.path.realpath(path).startswith(f"{home}{os.sep}"):
-                skipped.append(Unreadable(relative, "it is a link out of the corpus"))
-            elif not path.is_file():
-                skipped.append(Unreadable(relative, "it is no regular file"))
+            elif reason := _no_file(path, home):
+                skipped.append(Unreadable(relative, reason))
             else:
                 files.append(relative)
     return tuple(sorted(files)), tuple(skipped)
 
 
-def _os_walk(root: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
-    # Path.walk came with Python 3.12
-    for folder, subfolders, names in os.walk(root):
-        yield Path(folder), subfolders, names
+def _no_file(path: Path, home: Path) -> str:
+    """Why a path below `home` is none of its files, or nothing."""
+    try:
+        if path.is_symlink() and not os.path.realpath(path).startswith(f"{home}{os.sep}"):
+            return "it is a link out of the corpus"
+        return "" if path.is_file() else "it is no regular file"
+    except OSError as error:  # of a folder that may be listed and not entered
+        return f"the file cannot be read: {error.strerror or error}"
 
 
 def _declaration(path: Path) -> Declaration:

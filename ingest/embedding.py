@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -154,10 +155,13 @@ def weight(ready: Ready) -> int:
     return sum(len(embedded_text(ready.document, chunk)) for chunk in ready.chunks)
 
 
-def to_embed(group: Sequence[Ready], store: DocumentStore | None) -> int:
-    """How many texts of a group would be embedded, of equal ones only the first; `store`: None where none is there."""
+def to_embed(group: Sequence[Ready], store: DocumentStore | None, *, touched: AbstractSet[str]) -> int:
+    """How many texts of a group would be embedded, of equal ones only the first; `store`: None where none is there.
+
+    touched: the documents of earlier groups, which lend nothing by then.
+    """
     texts = {digest(embedded_text(ready.document, chunk)) for ready in group for chunk in ready.chunks}
-    return len(texts) - (len(store.made_of(list(texts))) if store else 0)
+    return len(texts) - (len(store.made_of(list(texts), without=touched)) if store else 0)
 
 
 def embedded_text(document: Document, chunk: Chunk) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
@@ -50,7 +50,7 @@ def previous(catalog: Catalog, domain: str, wanted: str = "") -> Generation:
     """The generation to go back to: the wanted one, else the one that the live one was made of.
 
     That is not the newest before it where that one was gone back from. Raises UnknownDomain, and CorpusError where
-    there is none.
+    there is none, or it is kept no longer: another is gone back to by its name alone.
     """
     manifest = catalog.live(domain).manifest
     live = manifest.generation
@@ -71,16 +71,20 @@ def tidy(
 ) -> list[str]:
     """Remove superseded generations beyond the newest `keep`, and those superseded for `days`; names of the removed.
 
-    The one that `previous` names stays whatever its age, and so do those after the live one, which was gone back to,
-    and those on another backend, which `migrate --remove-source` removes. days: 0 sets no limit.
+    Those that the live one was made of count as newer than those that were gone back from since. The one that
+    `previous` names stays whatever its age, and so do those after the live one, which was gone back to, and those on
+    another backend, which `migrate --remove-source` removes. days: 0 sets no limit.
     """
     manifest = catalog.live(domain).manifest
     live, backend = manifest.generation, manifest.backend
     known = catalog.finished(domain)
     older = [item for item in known if item.manifest.generation < live and item.manifest.backend == backend]
+    line = _line(manifest, {item.manifest.generation: item.manifest for item in older})
     removed = []
     before = _before(manifest, [item.manifest.generation for item in older])
-    for place, generation in enumerate(reversed(older)):
+    of_line = [item for item in reversed(older) if item.manifest.generation in line]
+    others = [item for item in reversed(older) if item.manifest.generation not in line]
+    for place, generation in enumerate([*of_line, *others]):
         superseded = known[known.index(generation) + 1].manifest.created
         aged = days > 0 and now - superseded > timedelta(days=days)
         if generation.manifest.generation == before or (place < keep and not aged):
@@ -108,10 +112,23 @@ def remove_elsewhere(catalog: Catalog, domain: str, *, drop_index: Callable[[Gen
 
 
 def _before(live: Manifest, names: Sequence[str]) -> str:
-    """Of finished generations, by age, the one that the live one was made of, else the newest before it; or none."""
-    if live.base in names:
-        return live.base
+    """Of finished generations, by age, the one that the live one was made of, or none.
+
+    Of which one it was made an older version did not say: then it is the newest before it.
+    """
+    if live.base:
+        return live.base if live.base in names else ""
     return next((name for name in reversed(names) if name < live.generation), "")
+
+
+def _line(live: Manifest, older: Mapping[str, Manifest]) -> set[str]:
+    """Of older generations those that the live one was made of, one by one."""
+    found: set[str] = set()
+    at: Manifest | None = live
+    while at is not None and (name := _before(at, list(older))) and name not in found:
+        found.add(name)
+        at = older.get(name)
+    return found
 
 
 def _size(generation: Generation) -> int:

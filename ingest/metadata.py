@@ -41,7 +41,7 @@ def typed(metadata: Mapping[str, MetadataValue], fields: Mapping[str, FieldType]
             del out[name]
             continue
         try:
-            out[name] = _convert(value, kind, last=name == "valid_until")
+            out[name] = as_declared(name, value, kind)
         except ValueError:
             raise UnreadableDocument(
                 f"its metadata field {name!r} is {str(value)[:80]!r}, declared filterable as {kind.value}: correct the "
@@ -58,7 +58,29 @@ def _storable(value: MetadataValue) -> MetadataValue:
     return value if fits else str(value)
 
 
-def _convert(value: MetadataValue, kind: FieldType, *, last: bool) -> MetadataValue:
+def says(name: str, value: MetadataValue, written: str, kind: FieldType | None) -> bool:
+    """Whether a stored value is what somebody wrote; kind: as the field is declared, where it is.
+
+    Where it is not, numbers are compared as such, and yes, true and 1 with a truth value. Raises ValueError where what
+    was written is nothing of that type.
+    """
+    if kind is None and name in VALIDITY and isinstance(value, str):
+        kind = FieldType.DATETIME
+    if kind is not None:
+        wanted = as_declared(name, written, kind)
+        with suppress(ValueError):  # one that was stored before it was declared so
+            return as_declared(name, value, kind) == wanted
+    elif isinstance(value, bool):
+        return _BOOLS.get(written.strip().casefold()) is value
+    elif not isinstance(value, str):
+        with suppress(ValueError):
+            return float(written) == value
+    return str(value) == written
+
+
+def as_declared(name: str, value: MetadataValue, kind: FieldType) -> MetadataValue:
+    """The value of a field in its type. Raises ValueError."""
+    last = name == "valid_until"
     text = str(value).strip()
     if kind is FieldType.KEYWORD:
         return text

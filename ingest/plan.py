@@ -39,6 +39,8 @@ class Plan:
     reused: int = 0
     seconds: float = 0.0
     unreadable: list[Unreadable] = field(default_factory=list)
+    otherwise: int = 0
+    """Documents of elsewhere whose metadata stay typed for other filterable fields."""
     partly: list[Partly] = field(default_factory=list)
     """Documents with pages that cannot be read, those that did not change included."""
 
@@ -61,15 +63,17 @@ def plan(
             if ready is not None:
                 yield ready
 
+    touched: set[str] = set()
     for group in grouped(changed()):
-        count = to_embed(group, target.store if target.generation else None)
+        count = to_embed(group, target.store if target.generation else None, touched=touched)
+        touched.update(ready.document.id for ready in group)
         result.chunks += count
         result.reused += sum(len(ready.chunks) for ready in group) - count
         for ready in group:
             sample += [embedded_text(ready.document, chunk) for chunk in ready.chunks[: SAMPLE - len(sample)]]
     outcome = comparison.outcome(prune=prune)
     result.new, result.changed, result.moved, result.gone = outcome.new, comparison.changed, outcome.moved, outcome.gone
-    result.renamed, result.unchanged = outcome.renamed, comparison.unchanged
+    result.renamed, result.unchanged, result.otherwise = outcome.renamed, comparison.unchanged, outcome.otherwise
     result.unreadable, result.partly = comparison.unreadable, comparison.partly
     if result.chunks:
         target.embedder.embed(sample[:1])  # warm

@@ -51,15 +51,14 @@ def rebuild(target: Target, *, progress: Callable[[Progress], None] | None = Non
 
         def anew() -> Iterator[Ready]:
             for item in stored:
-                document = old.whole(item.id)
-                if item.id in there or document is None:
-                    summary.unchanged += 1
+                document = None if item.id in there else old.whole(item.id)
+                summary.changed += 1  # those too that an interrupted run has written
+                if document is None:
                     meter.read(item.id)
                     continue
                 chunks = chunks_of(document, chunker_of(item.recipe, item.source))
                 ready = Ready(document, renewed(item.recipe, item.source), chunks)
                 meter.read(item.id, weight(ready))
-                summary.changed += 1
                 yield ready
 
         written = write(anew(), target, meter)

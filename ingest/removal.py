@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from ingest.metadata import as_declared, says
 from ingest.target import Target
 from rag.errors import InvalidQuestion
-from rag.types import MetadataValue
+from rag.types import FieldType
 
 NO_CONDITION = "name what is to be removed: an id, or at least one where=FIELD=VALUE"
 
@@ -51,17 +52,33 @@ def conditions(written: Iterable[str]) -> dict[str, str]:
     return found
 
 
+def unknown_fields(target: Target, where: Mapping[str, str]) -> list[str]:
+    """Those of the named fields that no document has, and the domain does not declare."""
+    there = {name for item in target.summaries() for name in item.metadata} | target.manifest.fields.keys()
+    return sorted(where.keys() - there)
+
+
 def matching(target: Target, where: Mapping[str, str]) -> list[str]:
-    """Ids of the documents whose metadata have all of these values. Raises InvalidQuestion when no field is named."""
+    """Ids of the documents whose metadata have all of these values, as the domain's fields are typed.
+
+    Raises InvalidQuestion when no field is named, or a value of another type.
+    """
     if not where:
         raise InvalidQuestion(NO_CONDITION)
-    return [
-        item.id
-        for item in target.summaries()
-        if all(name in item.metadata and _written(item.metadata[name]) == value for name, value in where.items())
-    ]
-
-
-def _written(value: MetadataValue) -> str:
-    """A value as one writes it on a command line."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    documents, fields = target.summaries(), target.manifest.fields
+    found = []
+    for name, value in where.items():
+        try:
+            if name in fields:
+                as_declared(name, value, fields[name])  # whether any document has the field or not
+            hits = {
+                item.id
+                for item in documents
+                if name in item.metadata and says(name, item.metadata[name], value, fields.get(name))
+            }
+        except ValueError:
+            kind = fields.get(name, FieldType.DATETIME).value
+            raise InvalidQuestion(f"{name} is declared as {kind}, and {value!r} is none") from None
+        found.append(hits)
+    matched = set.intersection(*found)
+    return [item.id for item in documents if item.id in matched]

@@ -64,6 +64,8 @@ class BadRow:
 
     source: str
     reason: str
+    id: str = ""
+    """Of the document that it would be, where that much of it can be read."""
 
 
 def holds_rows(path: Path) -> bool:
@@ -206,9 +208,9 @@ def _row(fields: Any, source: str, rules: Mapping, sha256: str, *, keep_rest: bo
         text = "\n\n".join(part for part in (_text(fields, columns), _lines_of(fields, beside)) if part.strip())
         metadata = _metadata(fields, names)
     except UnreadableDocument as error:
-        return BadRow(source, str(error))
+        return BadRow(source, str(error), identity)
     if not text:
-        return BadRow(source, "the row has no text")
+        return BadRow(source, "the row has no text", identity)
     return Row(id=identity, title=title, text=text, source=source, sha256=sha256, metadata=metadata)
 
 

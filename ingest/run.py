@@ -37,6 +37,8 @@ class Summary:
     """Chunks that were written with vectors that the domain had already, or that were just made of the same text."""
     seconds: float = 0.0
     unreadable: list[Unreadable] = field(default_factory=list)
+    otherwise: int = 0
+    """Documents of elsewhere whose metadata stay typed for other filterable fields."""
     partly: list[Partly] = field(default_factory=list)
     """Documents with pages that could not be read, those that did not change included."""
 
@@ -63,8 +65,8 @@ def _apply(corpus: Corpus, target: Target, *, prune: bool, progress: Callable[[P
     target.begin(f"{corpus.identity()}/{prune}")
     summary = Summary(domain=target.manifest.domain, generation="")
     summary.repaired = target.repair()
-    stored = base if target.generation is live else target.summaries()
-    comparison = Comparison(stored, target.manifest.fields, live=[item.id for item in base])
+    stored = base if target.generation is live else target.summaries()  # of a run that this one goes on with
+    comparison = Comparison(base, target.manifest.fields, stored=stored)
     meter = Meter(corpus.sizes() if progress else {}, progress)
 
     def changed() -> Iterator[Ready]:
@@ -82,7 +84,7 @@ def _apply(corpus: Corpus, target: Target, *, prune: bool, progress: Callable[[P
     target.delete([*gone, *(old for old, _ in outcome.moved), *comparison.strangers()])
     target.promote()
     summary.new, summary.changed, summary.moved = len(outcome.new), len(comparison.changed), len(outcome.moved)
-    summary.unchanged, summary.removed = comparison.unchanged, len(gone)
+    summary.unchanged, summary.removed, summary.otherwise = comparison.unchanged, len(gone), outcome.otherwise
     summary.unreadable, summary.partly = comparison.unreadable, comparison.partly
     summary.generation = target.generation.manifest.generation if target.generation else ""
     summary.seconds = time.monotonic() - begin

@@ -100,7 +100,8 @@ class Target:
                     language=live.language if live else language,
                 )
             else:
-                self.manifest = live.model_copy(update={"fields": {**live.fields, **(fields or {})}})
+                said = {"title": title or live.title, "language": language or live.language}
+                self.manifest = live.model_copy(update={**said, "fields": {**live.fields, **(fields or {})}})
             self.generation: Generation | None = self._live
         except RagError:
             self._lock.release()
@@ -118,7 +119,10 @@ class Target:
         """Take up what an interrupted run for the same purpose left; remove what any other left."""
         domain = self.manifest.domain
         base = self._live.manifest.generation if self._live else ""
-        finished = {generation.manifest.generation for generation in self._catalog.finished(domain)}
+        finished: set[str] = set()  # of a domain that is not there, what an interrupted deletion left
+        if self._live is not None:
+            finished = {generation.manifest.generation for generation in self._catalog.finished(domain)}
+            self._rename(self._live)
         for name in self._catalog.generations(domain):
             if name in finished or self._changing:
                 continue
@@ -314,6 +318,12 @@ class Target:
             chunker_fingerprint=chunkers.FINGERPRINT,
         )
         return live
+
+    def _rename(self, live: Generation) -> None:
+        """Give the live generation the title and language that are declared now: no document changes by them."""
+        said = {"title": self.manifest.title, "language": self.manifest.language}
+        if not self._afresh and live.manifest.model_copy(update=said) != live.manifest:
+            self._live = self.generation = self._catalog.update(live, live.manifest.model_copy(update=said))
 
     def _opened(self) -> Generation:
         if self.generation is None:

@@ -178,13 +178,14 @@ def delete_domain(settings: Settings, domain: str) -> tuple[int, int]:
     it is too damaged to be counted. Raises CorpusError where some of it cannot be removed.
     """
     catalog = open_catalog(settings)
-    if not catalog.live_name(domain):
+    if not (catalog.live_name(domain) or catalog.generations(domain)):  # an interrupted deletion leaves the latter
         raise UnknownDomain.named(domain)
     lock = WriterLock(settings.data.directory, domain)
     try:
         counts = (0, 0)
-        with suppress(CorpusError), closing(_stored(catalog.live(domain))) as store:
+        with suppress(CorpusError, UnknownDomain), closing(_stored(catalog.live(domain))) as store:
             counts = store.counts()
+        catalog.unlist(domain)
         for name in catalog.generations(domain):
             with suppress(CorpusError):  # one without manifest was never filled
                 drop_index(settings, catalog.open(domain, name))

@@ -243,22 +243,33 @@ class Catalog:
             raise storage_error(error, path) from error
 
     def update(self, generation: Generation, manifest: Manifest) -> Generation:
-        """Replace the manifest of a generation (a new filterable field, a title)."""
+        """Replace the manifest of a generation (its title, its language)."""
         try:
             write_atomically(generation.folder / "manifest.json", manifest.model_dump_json(indent=1) + "\n")
         except OSError as error:
             raise storage_error(error, generation.folder) from error
         return Generation(generation.folder, manifest)
 
-    def delete(self, domain: str) -> bool:
-        """Remove a domain and all its files; False when there was none. Raises CorpusError where one stays.
+    def unlist(self, domain: str) -> bool:
+        """Have no question answered from a domain any more; False when none was. Raises CorpusError.
 
-        `current` goes first, so that a crash leaves an unlisted folder and never a domain without content.
+        The first step of every deletion, so that a crash leaves an unlisted folder and never a domain without content.
         """
-        folder = self._root / check_domain_name(domain)
-        existed = (folder / "current").exists()
+        path = self._root / check_domain_name(domain) / "current"
         try:
-            (folder / "current").unlink(missing_ok=True)
+            existed = path.exists()
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise CorpusError(
+                f"cannot remove {path}: {error.strerror}; nothing of {domain!r} was removed, it answers as before"
+            ) from error
+        return existed
+
+    def delete(self, domain: str) -> bool:
+        """Remove a domain and all its files; False when it was not listed. Raises CorpusError where one stays."""
+        folder = self._root / check_domain_name(domain)
+        existed = self.unlist(domain)
+        try:
             if folder.is_dir():
                 shutil.rmtree(folder)
         except OSError as error:

@@ -38,7 +38,8 @@ CREATE TABLE IF NOT EXISTS chunks (
 ) STRICT;
 CREATE INDEX IF NOT EXISTS chunks_document ON chunks (document_id);
 CREATE TABLE IF NOT EXISTS likeness (document_id TEXT PRIMARY KEY, words_sha256 TEXT NOT NULL) STRICT;
-CREATE INDEX IF NOT EXISTS likeness_words ON likeness (words_sha256);
+DROP INDEX IF EXISTS likeness_words;
+CREATE INDEX IF NOT EXISTS likeness_first ON likeness (words_sha256, document_id);
 CREATE TABLE IF NOT EXISTS sketches (
     band INTEGER NOT NULL, document_id TEXT NOT NULL, PRIMARY KEY (band, document_id)
 ) STRICT, WITHOUT ROWID;
@@ -187,8 +188,8 @@ class DocumentStore:
         same = "''"
         if self._has("likeness"):
             same = (
-                "(SELECT min(o.document_id) FROM likeness l JOIN likeness o ON o.words_sha256 = l.words_sha256"
-                " WHERE l.document_id = d.id)"
+                "(SELECT (SELECT o.document_id FROM likeness o WHERE o.words_sha256 = l.words_sha256"
+                " ORDER BY o.document_id LIMIT 1) FROM likeness l WHERE l.document_id = d.id)"
             )
         if self._has("alike"):
             near = "(SELECT min(other_id) FROM alike WHERE document_id = d.id)"

@@ -175,6 +175,12 @@ def test_a_backup_is_made_while_a_service_answers(data: Path, tmp_path: Path) ->
     assert same(contents(data), contents(tmp_path / "elsewhere"))
 
 
+def test_a_name_that_no_file_can_have_is_refused_in_a_sentence(data: Path, tmp_path: Path) -> None:
+    for name in ("docs/long.md/x.tar", "n" * 300, "n" * 253):
+        with pytest.raises(InvalidBackup, match="cannot write"):
+            back_up(data, tmp_path / name)
+
+
 def repacked(file: Path, change: Callable[[str, bytes], tuple[str, bytes] | None]) -> Path:
     out = file.with_name("changed.tar")
     out.unlink(missing_ok=True)

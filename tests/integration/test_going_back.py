@@ -101,3 +101,35 @@ def test_a_kill_just_after_a_generation_became_live_does_not_cost_it_later(tmp_p
     catalog.promote(previous(catalog, "plant"))
     assert names(data)[-1] == "g000004"
     assert list((data / "domains").rglob(UNFINISHED)) == []
+
+
+def test_what_the_live_one_was_made_of_is_kept_before_what_was_gone_back_from(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    catalog = Catalog(data)
+
+    def bring(text: str) -> str:
+        name = ingest(data, {"a.md": f"# A\n\n{text}"})
+        tidy(catalog, "plant", days=0, keep=3, drop_index=lambda _: None, now=datetime.now(UTC))
+        return name
+
+    bring("One.")
+    bring("Two.")
+    for attempt in range(3):
+        bring(f"Bad {attempt}.")
+        catalog.promote(previous(catalog, "plant"))
+    assert (bring("Three."), bring("Four.")) == ("g000006", "g000007")
+    assert names(data) == ["g000001", "g000002", "g000006", "g000007"]
+    for wanted in ("g000006", "g000002", "g000001"):
+        catalog.promote(previous(catalog, "plant"))
+        assert catalog.live("plant").manifest.generation == wanted
+
+
+def test_where_what_it_was_made_of_is_kept_no_longer_another_is_gone_back_to_by_name_alone(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    catalog = Catalog(data)
+    for version in range(3):
+        ingest(data, {"a.md": f"# A\n\nVersion {version}."})
+    catalog.remove("plant", "g000002")
+    with pytest.raises(CorpusError, match=r"no earlier generation to go back to; .*: g000001"):
+        previous(catalog, "plant")
+    assert previous(catalog, "plant", "g000001").manifest.generation == "g000001"
