@@ -6,10 +6,12 @@ the edge of many pages is left out; lines in larger type become Markdown heading
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from ingest.cleaning import clean
 from ingest.page_parts import Block, Line, Piece
@@ -24,10 +26,14 @@ HEADING = 1.15
 HEADING_WORDS = 16
 
 Box = tuple[float, float, float, float]
+_Said = tuple[str, int]
+"""A line at a page's edge: what it says but for numbers, and about where."""
 
 _HYPHENS = ("-", "\u2010")
 _CUT = re.compile("[\u00ad\ufffe\x02]+$")
 """How a PDF tells that a word goes on in the next line."""
+_NUMBER = re.compile(r"\d+|\b[ivxlc]+\b")
+_ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
 _ENDS = re.compile(r"[.!?:;…。！？][\"'”’)\]]*$")
 
 
@@ -154,12 +160,16 @@ class _Writer:
 
 
 def _without_running_heads(pages: Sequence[Page], sizes: list[float]) -> Iterator[Page]:
-    """Pages without the lines that stand, but for their numbers, at the same edge of many pages; headings stay."""
+    """Pages without the lines that stand, but for the page's number, at the same edge of many pages."""
     edges = [_edge_lines(page, sizes) for page in pages]
-    counts = Counter(key for keys in edges for key in set(keys.values()))
-    least = max(2, min(4, (len(pages) + 1) // 2))
+    found: dict[_Said, list[tuple[int, tuple[str, ...]]]] = {}
     for page, keys in zip(pages, edges, strict=True):
-        gone = {at for at, key in keys.items() if counts[key] >= least}
+        for key, numbers in dict.fromkeys(keys.values()):
+            found.setdefault(key, []).append((page.number, numbers))
+    least = max(2, min(4, (len(pages) + 1) // 2))
+    running = {key: on for key, seen in found.items() if len(on := _going_on(seen)) >= least}
+    for page, keys in zip(pages, edges, strict=True):
+        gone = {at for at, (key, _) in keys.items() if page.number in running.get(key, ())}
         blocks = []
         for number, block in enumerate(page.blocks):
             lines = [line for place, line in enumerate(block.lines) if (number, place) not in gone]
@@ -168,17 +178,47 @@ def _without_running_heads(pages: Sequence[Page], sizes: list[float]) -> Iterato
         yield replace(page, blocks=blocks)
 
 
-def _edge_lines(page: Page, sizes: list[float]) -> dict[tuple[int, int], tuple[str, int]]:
-    """(block, line) of what stands at the top and bottom, with what it says but for numbers, and about where."""
+def _going_on(seen: list[tuple[int, tuple[str, ...]]]) -> set[int]:
+    """The pages of a line on which each of its numbers is that of the page before or after, or counts pages.
+
+    seen: (page, numbers) in the order of the pages. Rows of a table are alike but for numbers of their own.
+    """
+    found = set()
+    for (page, numbers), (later, others) in pairwise(seen):
+        if len(numbers) == len(others) and all(
+            one == other or _value(other) - _value(one) == later - page
+            for one, other in zip(numbers, others, strict=True)
+        ):
+            found |= {page, later}
+    return found
+
+
+def _value(number: str) -> float:
+    """Of arabic or roman digits; of more digits than a page's number has none."""
+    if number.isdecimal():
+        return int(number) if len(number) < 10 else math.nan
+    digits = [_ROMAN[digit] for digit in number]
+    return sum(-one if one < other else one for one, other in zip(digits, [*digits[1:], 0], strict=True))
+
+
+def _edge_lines(page: Page, sizes: list[float]) -> dict[tuple[int, int], tuple[_Said, tuple[str, ...]]]:
+    """(block, line) of what stands at the top and bottom: what it says but for numbers and about where, its numbers.
+
+    Of a table only where the whole of it stands there: its first and last rows may be the same on every page.
+    """
     lines = [(line.box[1], n, i, line) for n, block in enumerate(page.blocks) for i, line in enumerate(block.lines)]
     lines.sort(key=lambda item: item[:3])
-    tops = [item for item in lines[:EDGE_LINES] if item[3].box[3] < EDGE * page.height]
-    bottoms = [item for item in lines[-EDGE_LINES:] if item[3].box[1] > (1 - EDGE) * page.height]
-    return {
-        (n, i): (re.sub(r"\d+|\b[ivxlc]+\b", "#", line.text.casefold()), round(line.box[1] / 12))
-        for _, n, i, line in (*tops, *bottoms)
-        if not _level(line, sizes)
-    }
+    top, bottom = EDGE * page.height, (1 - EDGE) * page.height
+    tops = [item for item in lines[:EDGE_LINES] if item[3].box[3] < top]
+    bottoms = [item for item in lines[-EDGE_LINES:] if item[3].box[1] > bottom]
+    found = {}
+    for _, n, i, line in (*tops, *bottoms):
+        block = page.blocks[n]
+        if _level(line, sizes) or (block.table and block.box[3] >= top and block.box[1] <= bottom):
+            continue
+        said = line.text.casefold()
+        found[n, i] = (_NUMBER.sub("#", said), round(line.box[1] / 12)), tuple(_NUMBER.findall(said))
+    return found
 
 
 def _sizes(pages: Sequence[Page]) -> list[float]:

@@ -200,7 +200,7 @@ def _other(path: Path) -> Extracted:
 _MARKDOWN, _TEXT = Reader("markdown-2", read_markdown), Reader("text-2", read_text)
 _PAGES = ("beautifulsoup4", "lxml", "charset-normalizer")
 _HTML = Reader("html-3", _html, libraries=_PAGES)
-_PDF = Reader("pdf-2", _pdf, libraries=("pypdfium2",), pictures=True)
+_PDF = Reader("pdf-3", _pdf, libraries=("pypdfium2",), pictures=True)
 _DOCX = Reader("docx-2", _docx, libraries=("python-docx",))
 _PPTX = Reader("pptx-1", _pptx, extra="office", libraries=("python-pptx",))
 _SHEET = Reader("sheet-1", _sheet, extra="office", libraries=("python-calamine",))

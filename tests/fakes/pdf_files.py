@@ -173,3 +173,38 @@ def right_to_left(path: Path, font: Path, told: Sequence[str]) -> None:
         canvas.drawRightString(545, 780 - 20 * number, re.sub(r"[\d.,]+", lambda found: found[0][::-1], line[::-1]))
     canvas.showPage()
     canvas.save()
+
+
+def price_list(path: Path, *, ruled: bool, repeated: bool, pages: int = 4) -> list[list[str]]:
+    """A table over whole pages whose rows differ by their numbers only, with a foot on each page; its rows."""
+    canvas = document(path)
+    told = []
+    for page in range(pages):
+        rows = [["Article", "Name", "Price"]] if repeated or not page else []
+        rows += [[f"{10000 + 7 * (46 * page + row)}", "Pump", f"{100 + 3 * row}.50"] for row in range(46)]
+        canvas.setFont("Helvetica", 10)
+        for row, cells in enumerate(rows):
+            y = 800 - 16 * row
+            for column, cell in enumerate(cells):
+                canvas.drawString(55 + 150 * column, y, cell)
+            if ruled:
+                canvas.grid([50 + 150 * column for column in range(4)], [y - 4, y + 12])
+        told += rows
+        canvas.setFont("Helvetica", 8)
+        canvas.drawString(50, 25, f"Norrvik works · Page {page + 1} of {pages}")
+        canvas.showPage()
+    canvas.save()
+    return told
+
+
+def chapters(path: Path, numbers: Sequence[str]) -> list[str]:
+    """Pages under the name of their chapter, two for each, with a number from `numbers` each; their paragraphs."""
+    canvas = document(path)
+    told = [prose(f"p{page}w", 30) for page in range(len(numbers))]
+    for page, number in enumerate(numbers):
+        lines(canvas, f"Chapter {page // 2 + 1} · Furnace", 50, 805, 400, size=8)
+        lines(canvas, f"Revision 7 · Page {number}", 50, 30, 400, size=8)
+        lines(canvas, told[page], 50, 700, 495)
+        canvas.showPage()
+    canvas.save()
+    return told

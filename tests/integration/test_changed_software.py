@@ -69,7 +69,7 @@ def test_pdfs_are_read_again_once_ocr_is_there(monkeypatch: pytest.MonkeyPatch) 
 
 def test_the_cleaner_and_the_library_of_a_format_are_in_what_is_said_of_its_reader() -> None:
     parts = reader_for(Path("a.pdf")).fingerprint.split("+")
-    assert parts[:3] == ["pdf-2", "clean-2", f"pypdfium2-{importlib.metadata.version('pypdfium2')}"]
+    assert parts[:3] == ["pdf-3", "clean-2", f"pypdfium2-{importlib.metadata.version('pypdfium2')}"]
 
 
 def test_other_weights_of_words_are_refused_until_the_domain_is_built_anew(tmp_path: Path) -> None:

@@ -47,6 +47,27 @@ def test_a_table_without_lines_is_rows_too(tmp_path: Path) -> None:
     assert table.split("\n") == [f"| {' | '.join(row)} |".replace("|  |", "| |") for row in rows]
 
 
+@pytest.mark.parametrize("ruled", [False, True])
+@pytest.mark.parametrize("repeated", [False, True])
+def test_rows_of_a_table_at_the_edge_of_pages_are_no_running_heads(tmp_path: Path, ruled: bool, repeated: bool) -> None:
+    rows = pdf_files.price_list(tmp_path / "a.pdf", ruled=ruled, repeated=repeated)
+    found = read(tmp_path / "a.pdf").text.replace("\n\n", "\n").split("\n")
+    assert found == [f"| {' | '.join(row)} |" for row in rows]
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        ["1 of 6", "2 of 6", "3 of 6", "4 of 6", "5 of 6", "6 of 6"],
+        ["i", "ii", "iii", "iv", "1", "2", "3", "4"],
+        ["17", "18", "19", "20", "21", "22"],
+    ],
+)
+def test_running_heads_go_whose_numbers_count_pages_or_chapters(tmp_path: Path, numbers: list[str]) -> None:
+    told = pdf_files.chapters(tmp_path / "a.pdf", numbers)
+    assert read(tmp_path / "a.pdf").text.split("\n\n") == told
+
+
 def test_a_turned_page_is_read_upright_and_its_boxes_are_where_it_is_shown(tmp_path: Path) -> None:
     told = pdf_files.rotated(tmp_path / "a.pdf")
     found = read(tmp_path / "a.pdf")
