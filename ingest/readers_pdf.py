@@ -103,7 +103,7 @@ def _page(page: Any, number: int) -> Page | None:
         page.set_rotation(upright)
         text = page.get_textpage()
     try:
-        words = list(_words(text))
+        words = list(_words(text, crop, upright))
         rules, pictures = _drawn(page)
         height = float(page.get_height())
     finally:
@@ -114,7 +114,7 @@ def _page(page: Any, number: int) -> Page | None:
             return Page(number, height, [])
         seen = ocr.read_page(page)
         return Page(number, float(page.get_height()), in_order(pieces_of(seen), [], [])) if seen else None
-    pieces = pieces_of(_turned(word, crop, upright) for word in words)
+    pieces = pieces_of(words)
     lines = [_box(rule, crop, upright) for rule in rules]
     tables, rest = ruled_tables(pieces, lines)
     across = [(left, right, top) for left, top, right, bottom in lines if bottom - top < right - left]
@@ -132,12 +132,12 @@ def _upright(text: Any) -> int:
     count = raw.FPDFText_CountChars(text)
     step = max(1, count // SAMPLED)
     angles = [raw.FPDFText_GetCharAngle(text, at) for at in range(0, min(count, MAX_CHARACTERS), step)]
-    quarters = Counter(round(math.degrees(angle) / 90) % 4 for angle in angles if math.isfinite(angle) and angle >= 0)
+    quarters = Counter(-round(math.degrees(angle) / 90) % 4 for angle in angles if math.isfinite(angle) and angle >= 0)
     return 90 * quarters.most_common(1)[0][0] if quarters else 0
 
 
-def _words(text: Any) -> Iterator[Piece]:
-    """Words with boxes in the page's own coordinates, `top` being the larger y, in PDFium's order."""
+def _words(text: Any, crop: Box, upright: int) -> Iterator[Piece]:
+    """Words with boxes on the page as its lines are upright, in PDFium's order."""
     from pypdfium2 import raw
 
     count = raw.FPDFText_CountChars(text)
@@ -164,15 +164,15 @@ def _words(text: Any) -> Iterator[Piece]:
         sane = all(map(math.isfinite, (box.left, box.top, box.right, box.bottom)))
         if not sane or max(abs(box.left), abs(box.top), abs(box.right), abs(box.bottom)) > 1e6:
             continue
-        apart = characters and abs(box.bottom - bottom) > 0.7 * abs(top - bottom) + 1
-        if apart:
+        a, b, c, d = _box((box.left, box.bottom, box.right, box.top), crop, upright)
+        if characters and abs(d - bottom) > 0.7 * abs(top - bottom) + 1:
             yield word()
             characters = []
         if not characters:
-            left, top, right, bottom = box.left, box.top, box.right, box.bottom
+            left, top, right, bottom = a, b, c, d
         else:
-            left, right = min(left, box.left), max(right, box.right)
-            top, bottom = max(top, box.top), min(bottom, box.bottom)
+            left, right = min(left, a), max(right, c)
+            top, bottom = min(top, b), max(bottom, d)
         characters.append(character)
     if characters:
         yield word()
@@ -227,11 +227,6 @@ def _straight(a: tuple[float, float], b: tuple[float, float]) -> Iterator[Rule]:
     across, down = abs(a[0] - b[0]), abs(a[1] - b[1])
     if min(across, down) < 1 and max(across, down) > 4:
         yield (min(a[0], b[0]), min(a[1], b[1]), max(a[0], b[0]), max(a[1], b[1]))
-
-
-def _turned(word: Piece, crop: Box, degrees: int) -> Piece:
-    word.left, word.top, word.right, word.bottom = _box((word.left, word.bottom, word.right, word.top), crop, degrees)
-    return word
 
 
 def _box(box: Box, crop: Box, degrees: int) -> Box:

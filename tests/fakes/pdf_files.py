@@ -150,12 +150,14 @@ def scanned(path: Path, *, pages: int = 2, text: str = "", text_page: str = "") 
     canvas.save()
 
 
-def rotated(path: Path) -> str:
-    """A page that is shown on its side."""
+def rotated(path: Path, *, page: int = 90, lines_at: int = 0) -> str:
+    """A page that is shown turned clockwise by `page` degrees; its lines turn the other way by `lines_at`."""
     canvas = document(path)
-    canvas.setPageRotation(90)
+    canvas.setPageRotation(page)
     told = prose("turned", 60)
-    lines(canvas, told, 50, 780, 495)
+    canvas.translate(300, 280)
+    canvas.rotate(lines_at)
+    lines(canvas, told, -240, 60, 480)
     canvas.showPage()
     canvas.save()
     return told

@@ -68,12 +68,29 @@ def test_running_heads_go_whose_numbers_count_pages_or_chapters(tmp_path: Path, 
     assert read(tmp_path / "a.pdf").text.split("\n\n") == told
 
 
-def test_a_turned_page_is_read_upright_and_its_boxes_are_where_it_is_shown(tmp_path: Path) -> None:
-    told = pdf_files.rotated(tmp_path / "a.pdf")
+def ink(path: Path) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom of all that is drawn on the first page as it is shown, in points."""
+    import pypdfium2 as pdfium
+
+    with pdfium.PdfDocument(path) as document:
+        picture = document[0].render(scale=1).to_pil().convert("L")
+    left, top, right, bottom = picture.point(lambda value: 255 * (value < 128)).getbbox()
+    return left, top, right, bottom
+
+
+@pytest.mark.parametrize("page", [0, 90, 180, 270])
+@pytest.mark.parametrize("lines_at", [0, 90, 180, 270])
+def test_turned_pages_and_lines_are_read_upright_and_boxes_are_where_they_are_shown(
+    tmp_path: Path, page: int, lines_at: int
+) -> None:
+    told = pdf_files.rotated(tmp_path / "a.pdf", page=page, lines_at=lines_at)
     found = read(tmp_path / "a.pdf")
     assert found.text == told
-    assert all(842 > place.right > place.left >= 0 and 595 > place.bottom > place.top >= 0 for place in found.layout)
-    assert all(place.right - place.left < place.bottom - place.top for place in found.layout)
+    lying = (page - lines_at) % 180 == 0
+    assert all((place.right - place.left > place.bottom - place.top) is lying for place in found.layout)
+    sides = [min(place.left for place in found.layout), min(place.top for place in found.layout)]
+    sides += [max(place.right for place in found.layout), max(place.bottom for place in found.layout)]
+    assert sides == pytest.approx(ink(tmp_path / "a.pdf"), abs=5)
 
 
 def test_right_to_left_lines_come_in_the_order_of_their_letters(tmp_path: Path) -> None:
