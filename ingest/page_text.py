@@ -26,8 +26,8 @@ HEADING = 1.15
 HEADING_WORDS = 16
 
 Box = tuple[float, float, float, float]
-_Said = tuple[str, int]
-"""A line at a page's edge: what it says but for numbers, and about where."""
+_Said = tuple[str, int, bool]
+"""A line at a page's edge: what it says but for numbers, about where, and whether it is a heading."""
 
 _HYPHENS = ("-", "\u2010")
 _CUT = re.compile("[\u00ad\ufffe\x02]+$")
@@ -160,14 +160,21 @@ class _Writer:
 
 
 def _without_running_heads(pages: Sequence[Page], sizes: list[float]) -> Iterator[Page]:
-    """Pages without the lines that stand, but for the page's number, at the same edge of many pages."""
+    """Pages without the lines that stand, but for the page's number, at the same edge of many pages.
+
+    Of headings the first stays: it may be the title of the pages that have it.
+    """
     edges = [_edge_lines(page, sizes) for page in pages]
     found: dict[_Said, list[tuple[int, tuple[str, ...]]]] = {}
     for page, keys in zip(pages, edges, strict=True):
         for key, numbers in dict.fromkeys(keys.values()):
             found.setdefault(key, []).append((page.number, numbers))
     least = max(2, min(4, (len(pages) + 1) // 2))
-    running = {key: on for key, seen in found.items() if len(on := _going_on(seen)) >= least}
+    running = {}
+    for key, seen in found.items():
+        on, enough = (_repeated(seen), 2) if key[2] else (_going_on(seen), least)
+        if len(on) >= enough:
+            running[key] = on
     for page, keys in zip(pages, edges, strict=True):
         gone = {at for at, (key, _) in keys.items() if page.number in running.get(key, ())}
         blocks = []
@@ -193,6 +200,11 @@ def _going_on(seen: list[tuple[int, tuple[str, ...]]]) -> set[int]:
     return found
 
 
+def _repeated(seen: list[tuple[int, tuple[str, ...]]]) -> set[int]:
+    """The pages on which a heading stands again; of left and right pages each may have its own."""
+    return {later for (page, _), (later, _) in pairwise(seen) if later - page <= 2}
+
+
 def _value(number: str) -> float:
     """Of arabic or roman digits; of more digits than a page's number has none."""
     if number.isdecimal():
@@ -211,13 +223,16 @@ def _edge_lines(page: Page, sizes: list[float]) -> dict[tuple[int, int], tuple[_
     top, bottom = EDGE * page.height, (1 - EDGE) * page.height
     tops = [item for item in lines[:EDGE_LINES] if item[3].box[3] < top]
     bottoms = [item for item in lines[-EDGE_LINES:] if item[3].box[1] > bottom]
-    found = {}
+    found: dict[tuple[int, int], tuple[_Said, tuple[str, ...]]] = {}
     for _, n, i, line in (*tops, *bottoms):
         block = page.blocks[n]
-        if _level(line, sizes) or (block.table and block.box[3] >= top and block.box[1] <= bottom):
+        if block.table and block.box[3] >= top and block.box[1] <= bottom:
             continue
-        said = line.text.casefold()
-        found[n, i] = (_NUMBER.sub("#", said), round(line.box[1] / 12)), tuple(_NUMBER.findall(said))
+        said, place = line.text.casefold(), round(line.box[1] / 12)
+        if _level(line, sizes):  # the heading of the next chapter may differ by its number only
+            found[n, i] = (said, place, True), ()
+        else:
+            found[n, i] = (_NUMBER.sub("#", said), place, False), tuple(_NUMBER.findall(said))
     return found
 
 

@@ -210,3 +210,15 @@ def chapters(path: Path, numbers: Sequence[str]) -> list[str]:
         canvas.showPage()
     canvas.save()
     return told
+
+
+def headed(path: Path, heads: Sequence[str]) -> list[str]:
+    """Pages with a head each in larger type than their text; their paragraphs."""
+    canvas = document(path)
+    told = [prose(f"p{page}w", 30) for page in range(len(heads))]
+    for page, head in enumerate(heads):
+        heading(canvas, head, 50, 805, size=12)
+        lines(canvas, told[page], 50, 700, 495)
+        canvas.showPage()
+    canvas.save()
+    return told

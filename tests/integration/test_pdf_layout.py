@@ -68,6 +68,26 @@ def test_running_heads_go_whose_numbers_count_pages_or_chapters(tmp_path: Path, 
     assert read(tmp_path / "a.pdf").text.split("\n\n") == told
 
 
+@pytest.mark.parametrize(
+    ("heads", "kept"),
+    [
+        (["Works handbook"] * 4, [0]),
+        (["Works handbook", "Safety", "Works handbook", "Safety", "Works handbook", "Safety"], [0, 1]),
+        (["Chapter 1", "Chapter 2", "Chapter 3", "Chapter 4"], [0, 1, 2, 3]),
+        (["Results", "Pumps", "Ovens", "Results", "Tanks", "Winders", "Results"], [0, 1, 2, 3, 4, 5, 6]),
+        (["Permit", "Permit", "Report"], [0, 1, 2]),
+    ],
+)
+def test_a_running_head_in_large_type_stays_where_it_comes_first(
+    tmp_path: Path, heads: list[str], kept: list[int]
+) -> None:
+    told = pdf_files.headed(tmp_path / "a.pdf", heads)
+    wanted = []
+    for page, paragraph in enumerate(told):
+        wanted += [f"# {heads[page]}", paragraph] if page in kept else [paragraph]
+    assert read(tmp_path / "a.pdf").text.split("\n\n") == wanted
+
+
 def ink(path: Path) -> tuple[int, int, int, int]:
     """Left, top, right, bottom of all that is drawn on the first page as it is shown, in points."""
     import pypdfium2 as pdfium
