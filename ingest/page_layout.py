@@ -38,6 +38,7 @@ def pieces_of(words: Iterable[Piece]) -> list[Piece]:
         if pieces and _adjoins(pieces[-1], word):
             last = pieces[-1]
             last.text += f" {word.text}"
+            last.sizes += word.sizes
             last.left, last.top = min(last.left, word.left), min(last.top, word.top)
             last.right, last.bottom = max(last.right, word.right), max(last.bottom, word.bottom)
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from statistics import median
 
 
 @dataclass(slots=True)
@@ -14,6 +15,13 @@ class Piece:
     top: float
     right: float
     bottom: float
+    sizes: list[float] = field(default_factory=list)
+    """The type size of each word, about; what stands higher or lower than the others makes none larger."""
+
+    def __post_init__(self) -> None:
+        """A word whose type size nobody knows is as high as it is."""
+        if not self.sizes:
+            self.sizes = [self.height]
 
     @property
     def height(self) -> float:
@@ -54,6 +62,11 @@ class Line:
     def height(self) -> float:
         """Of its tallest piece."""
         return max(piece.height for piece in self.pieces)
+
+    @property
+    def size(self) -> float:
+        """The type size of most of its words, about."""
+        return median(size for piece in self.pieces for size in piece.sizes)
 
     @property
     def text(self) -> str:

@@ -23,6 +23,8 @@ EDGE = 0.15
 """Of a page's height: further in no running head stands."""
 HEADING = 1.15
 """Times the type of most of the text; larger lines are headings."""
+ONE_LEVEL = 0.95
+"""Of the largest type of a level: what is no smaller is of the same, as boxes around type are inexact."""
 HEADING_WORDS = 16
 
 Box = tuple[float, float, float, float]
@@ -108,7 +110,7 @@ class _Writer:
         if self._last is None:  # another column or page
             return not _ENDS.search(said) and line.text[:1].islower()
         gap = line.box[1] - self._last.box[3]
-        if gap > 0.45 * line.height or line.height > 1.3 * self._last.height:
+        if gap > 0.45 * line.height or line.size > 1.3 * self._last.size:
             return False
         short = self._last.box[2] < margin - 0.2 * (margin - self._last.box[0])
         return not (short and _ENDS.search(said) and line.text[:1].isupper())
@@ -237,25 +239,32 @@ def _edge_lines(page: Page, sizes: list[float]) -> dict[tuple[int, int], tuple[_
 
 
 def _sizes(pages: Sequence[Page]) -> list[float]:
-    """The sizes of type that headings are in, largest first: at most three."""
+    """The least size of type of each level of headings, largest first: at most three."""
     amounts: Counter[float] = Counter()
     lines: Counter[float] = Counter()
     for page in pages:
         for block in page.blocks:
             for line in block.lines:
-                size = round(line.height * 2) / 2
+                size = round(line.size * 2) / 2
                 amounts[size] += len(line.text)
                 if not block.table and len(line.text.split()) <= HEADING_WORDS:
                     lines[size] += 1
     if not amounts:
         return []
     body = amounts.most_common(1)[0][0]
-    return sorted((size for size in lines if size > HEADING * body), reverse=True)[:3]
+    levels: list[float] = []
+    largest = math.inf
+    for size in sorted((size for size in lines if size > HEADING * body), reverse=True):
+        if size < ONE_LEVEL * largest:
+            largest = size
+            levels.append(size)
+        levels[-1] = size
+    return levels[:3]
 
 
 def _level(line: Line, sizes: list[float]) -> int:
     """1 to 3 for a heading, 0 for any other line."""
-    size = round(line.height * 2) / 2
+    size = round(line.size * 2) / 2
     said = line.text.split()
     if not sizes or size < sizes[-1] or len(said) > HEADING_WORDS or not any(c.isalpha() for c in line.text):
         return 0

@@ -20,6 +20,7 @@ from ingest.page_layout import in_order, pieces_of
 from ingest.page_parts import Piece
 from ingest.page_tables import Rule, ruled_tables
 from ingest.page_text import Box, Page, written
+from ingest.page_words import Character, Word
 from ingest.readers import Extracted
 from rag.errors import UnreadableDocument
 from rag.types import MetadataValue
@@ -29,6 +30,8 @@ MAX_CHARACTERS = 200_000
 """Of one page; more are no page that a person reads."""
 NOT_TOLD = ("", "untitled", "(anonymous)", "anonymous", "(unspecified)", "unspecified")
 """What programs write where nobody said anything."""
+ASLANT = 10.0
+"""Degrees; a scanned page with text behind it may hang by less."""
 SAMPLED = 200
 """Characters of a page whose angle is looked at."""
 MAX_OBJECTS = 20_000
@@ -137,7 +140,7 @@ def _upright(text: Any) -> int:
 
 
 def _words(text: Any, crop: Box, upright: int) -> Iterator[Piece]:
-    """Words with boxes on the page as its lines are upright, in PDFium's order."""
+    """Words with boxes on the page as its lines are upright, in PDFium's order, without what stands aslant."""
     from pypdfium2 import raw
 
     count = raw.FPDFText_CountChars(text)
@@ -145,37 +148,59 @@ def _words(text: Any, crop: Box, upright: int) -> Iterator[Piece]:
         raise UnreadableDocument(f"one of its pages has {count:,} characters, at most {MAX_CHARACTERS:,} are read")
     box = raw.FS_RECTF()
     pointer = ctypes.byref(box)
-    characters: list[str] = []
-    left = top = right = bottom = 0.0
+    x, y = ctypes.c_double(), ctypes.c_double()
 
-    def word() -> Piece:
-        joined = "".join(characters).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        return Piece(joined, left, top, right, bottom)
+    def base(at: int) -> float:
+        raw.FPDFText_GetCharOrigin(text, at, x, y)
+        return _box((x.value, y.value, x.value, y.value), crop, upright)[1]
 
+    word: Word | None = None
+    line_ended = False
     for at in range(count):
         code = raw.FPDFText_GetUnicode(text, at)
-        character = chr(code) if 0 < code < 0x110000 else " "
-        if character.isspace() or (code < 32 and code != 2):
-            if characters:
-                yield word()
-                characters = []
+        said = chr(code) if 0 < code < 0x110000 else " "
+        if said.isspace() or (code < 32 and code != 2):
+            line_ended = said in "\r\n"
+            if word and not line_ended:
+                yield word.piece()
+                word = None
             continue
         raw.FPDFText_GetLooseCharBox(text, at, pointer)
         sane = all(map(math.isfinite, (box.left, box.top, box.right, box.bottom)))
         if not sane or max(abs(box.left), abs(box.top), abs(box.right), abs(box.bottom)) > 1e6:
             continue
-        a, b, c, d = _box((box.left, box.bottom, box.right, box.top), crop, upright)
-        if characters and abs(d - bottom) > 0.7 * abs(top - bottom) + 1:
-            yield word()
-            characters = []
-        if not characters:
-            left, top, right, bottom = a, b, c, d
+        character = Character(said, at, *_box((box.left, box.bottom, box.right, box.top), crop, upright))
+        alike = word is not None and word.alike(character)
+        if not alike and _aslant(text, at):
+            continue
+        up = 0.0 if word is None or alike else base(word.at) - base(at)
+        if word and word.ends(character, up, line_ended=line_ended):
+            yield word.piece()
+            word = None
+        line_ended = False
+        if word:
+            word.add(character, up)
         else:
-            left, right = min(left, a), max(right, c)
-            top, bottom = min(top, b), max(bottom, d)
-        characters.append(character)
-    if characters:
-        yield word()
+            word = Word(character)
+    if word:
+        yield word.piece()
+
+
+def _aslant(text: Any, at: int) -> bool:
+    """Whether a character's line runs neither along the page nor down it, as a watermark's does."""
+    from pypdfium2 import raw
+
+    angle = math.degrees(raw.FPDFText_GetCharAngle(text, at))  # also of a slope: of type made italic by it
+    if not math.isfinite(angle) or _off(angle) <= ASLANT:
+        return False
+    matrix = raw.FS_MATRIX()
+    raw.FPDFText_GetMatrix(text, at, ctypes.byref(matrix))
+    return _off(math.degrees(math.atan2(matrix.b, matrix.a))) > ASLANT
+
+
+def _off(angle: float) -> float:
+    """By how many degrees an angle misses the nearest quarter turn."""
+    return abs((angle + 45) % 90 - 45)
 
 
 def _drawn(page: Any) -> tuple[list[Rule], bool]:

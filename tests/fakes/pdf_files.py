@@ -222,3 +222,27 @@ def headed(path: Path, heads: Sequence[str]) -> list[str]:
         canvas.showPage()
     canvas.save()
     return told
+
+
+def marked(canvas: Any, parts: Sequence[tuple[str, float, float]], x: float, y: float) -> None:
+    """One line of parts: text, size of type, and by how many points it stands higher than the line."""
+    text = canvas.beginText(x, y)
+    for part, size, up in parts:
+        text.setFont("Helvetica", size)
+        text.setRise(up)
+        text.textOut(part)
+    canvas.drawText(text)
+
+
+def watermarked(path: Path, degrees: float) -> str:
+    """A paragraph with a word in large type over it, turned by some degrees."""
+    canvas = document(path)
+    told = prose("under", 300)
+    lines(canvas, told, 50, 780, 495)
+    canvas.translate(300, 600)
+    canvas.rotate(degrees)
+    canvas.setFont("Helvetica", 60)
+    canvas.drawCentredString(0, 0, "DRAFT")
+    canvas.showPage()
+    canvas.save()
+    return told

@@ -169,3 +169,59 @@ def test_words_that_a_lines_end_cut_are_put_together(tmp_path: Path) -> None:
     assert read(tmp_path / "a.pdf").text == (
         "The inspection of the cooling-water pump. A cooling-water pump is cleaned."
     )
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        ([("It covers 1,250", 10, 0), ("3", 7, 4), (" km.", 10, 0)], "It covers 1,250^3 km."),
+        ([("From 10", 10, 0), ("-6", 7, 4), (" to 10", 10, 0), ("12", 7, 4), (".", 10, 0)], "From 10^-6 to 10^12."),
+        (
+            [("No H", 10, 0), ("2", 7, -2), ("O on the 1", 10, 0), ("st", 7, 4), (" day.", 10, 0)],
+            "No H2O on the 1st day.",
+        ),
+        ([("4", 7, 4), ("See the manual.", 10, 0)], "4 See the manual."),
+        ([("P", 10, 0), ("UMPS", 8, 0), (" and 2", 10, 0), ("OVENS", 8, 0)], "PUMPS and 2OVENS"),
+    ],
+)
+def test_a_raised_number_is_no_part_of_the_number_before_it(
+    tmp_path: Path, parts: list[tuple[str, float, float]], said: str
+) -> None:
+    canvas = pdf_files.document(tmp_path / "a.pdf")
+    told = pdf_files.prose("before", 30)
+    y = pdf_files.lines(canvas, told, 50, 780, 495)
+    pdf_files.marked(canvas, parts, 50, y - 12)
+    canvas.showPage()
+    canvas.save()
+    found = read(tmp_path / "a.pdf")
+    assert found.text.split("\n\n") == [told, said]
+    places = boxes(found.layout, found.text.index(said), len(found.text))
+    assert all(8 < place.bottom - place.top < 13 for place in places)
+
+
+@pytest.mark.parametrize("degrees", [30, 45, -45, 55])
+def test_a_watermark_aslant_is_no_part_of_the_text(tmp_path: Path, degrees: float) -> None:
+    told = pdf_files.watermarked(tmp_path / "a.pdf", degrees)
+    assert read(tmp_path / "a.pdf").text == told
+
+
+def test_type_made_italic_by_a_slope_is_text(tmp_path: Path) -> None:
+    canvas = pdf_files.document(tmp_path / "a.pdf")
+    canvas.skew(0, -20)
+    pdf_files.lines(canvas, "Only the shift lead opens valve V-17.", 50, 700, 495)
+    canvas.showPage()
+    canvas.save()
+    assert read(tmp_path / "a.pdf").text == "Only the shift lead opens valve V-17."
+
+
+def test_headings_of_one_size_of_type_are_of_one_level(tmp_path: Path) -> None:
+    canvas = pdf_files.document(tmp_path / "a.pdf")
+    wanted = []
+    y = 780.0
+    for size, level in ((20, 1), (16.2, 2), (13, 3), (15.8, 2), (13.1, 3)):
+        pdf_files.heading(canvas, f"In type of {size}", 50, y, size=size)
+        y = pdf_files.lines(canvas, pdf_files.prose("a", 30), 50, y - 24, 495) - 30
+        wanted += [f"{'#' * level} In type of {size}", pdf_files.prose("a", 30)]
+    canvas.showPage()
+    canvas.save()
+    assert read(tmp_path / "a.pdf").text.split("\n\n") == wanted
