@@ -36,6 +36,10 @@ _CUT = re.compile("[\u00ad\ufffe\x02]+$")
 """How a PDF tells that a word goes on in the next line."""
 _NUMBER = re.compile(r"\d+|\b[ivxlc]+\b")
 _ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
+_ITEM = re.compile(r"[•▪◦‣●○■□*]|–\s|\(?(?:\d{1,2}[.)]|[A-Za-z]\)|[ivx]{1,5}\))\s")
+"""How an item of a list begins."""
+_MAYBE_ITEM = re.compile(r"[-\u2212]\s|\d{1,2}(?:\.\d{1,2})+\.?\s")
+"""How a line of prose may begin too: with a dash, or a number as in 3.8 bar."""
 _ENDS = re.compile(r"[.!?:;…。！？][\"'”’)\]]*$")
 
 
@@ -104,7 +108,7 @@ class _Writer:
 
     def _goes_on(self, line: Line, margin: float) -> bool:
         """Whether a line belongs to the paragraph that is open."""
-        if not self._open or re.match(r"[•▪–*]|\(?\d{1,2}[.)]\s", line.text):
+        if not self._open or _ITEM.match(line.text):
             return False
         said = self._parts[-1]
         if self._last is None:  # another column or page
@@ -113,7 +117,10 @@ class _Writer:
         if gap > 0.45 * line.height or line.size > 1.3 * self._last.size:
             return False
         short = self._last.box[2] < margin - 0.2 * (margin - self._last.box[0])
-        return not (short and _ENDS.search(said) and line.text[:1].isupper())
+        ended = bool(_ENDS.search(said))
+        if _MAYBE_ITEM.match(line.text) and (short or ended or _MAYBE_ITEM.match(self._last.text)):
+            return False
+        return not (short and ended and (line.text[:1].isupper() or line.text[:1].isdecimal()))
 
     def _break(self) -> None:
         if self._length:

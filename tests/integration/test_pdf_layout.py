@@ -225,3 +225,40 @@ def test_headings_of_one_size_of_type_are_of_one_level(tmp_path: Path) -> None:
     canvas.showPage()
     canvas.save()
     assert read(tmp_path / "a.pdf").text.split("\n\n") == wanted
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        ["a) Close the valve", "b) Call the shift lead", "c) Write it down"],
+        ["(i) Close the valve", "(ii) Call the shift lead", "(iii) Write it down"],
+        ["1.1 Close the valve", "1.2 Call the shift lead", "1.3 Write it down now"],
+        ["1.1.1. Close it", "1.1.2. Call lead", "1.1.3. Write up"],
+        ["- Close the valve", "- Call the shift lead", "- Write it down"],
+        ["1 Close the valve.", "2 Call the shift lead.", "3 Write it down."],
+    ],
+)
+def test_items_of_a_list_are_paragraphs(tmp_path: Path, items: list[str]) -> None:
+    canvas = pdf_files.document(tmp_path / "a.pdf")
+    y = 780.0
+    before = pdf_files.prose("before", 30)[:-1] + ":"
+    for line in (before, *items):
+        y = pdf_files.lines(canvas, line, 50, y, 495)
+    canvas.showPage()
+    canvas.save()
+    assert read(tmp_path / "a.pdf").text.split("\n\n") == [before, *items]
+
+
+def test_a_number_or_dash_where_a_line_begins_is_no_item(tmp_path: Path) -> None:
+    said = [
+        "The pressure in the tank stays below a limit of",
+        "3.8 bar, and that in the line to the mixer below",
+        "the gauge, as the people of the night shift know,",
+        "- as the manual says on its pages on safety - four.",
+    ]
+    canvas = pdf_files.document(tmp_path / "a.pdf")
+    for number, line in enumerate(said):
+        pdf_files.lines(canvas, line, 50, 780 - 12 * number, 495)
+    canvas.showPage()
+    canvas.save()
+    assert read(tmp_path / "a.pdf").text == " ".join(said)
