@@ -99,8 +99,12 @@ def open_tables(lines: list[Line]) -> Iterator[Block]:
             if prose:
                 yield Block(prose)
                 prose = []
-            yield Block(list(_rows(lines[at:end], strips)), table=True)
+            rows = list(_rows(lines[at:end], strips))
             at = end
+            while at < len(lines) and _wraps(rows[-1], lines[at - 1].box[3], lines[at], strips):
+                _continue(rows[-1], _cells(lines[at], strips))
+                at += 1
+            yield Block(rows, table=True)
         else:
             prose.append(lines[at])
             at += 1
@@ -143,27 +147,50 @@ def _strips(lines: list[Line]) -> list[float]:
 
 def _rows(lines: list[Line], strips: list[float]) -> Iterator[Line]:
     """The rows with their cells; a line with nothing in the first column goes on with the cells above it."""
-    edges = [float("-inf"), *strips, float("inf")]
     row: Line | None = None
+    above = 0.0
     for line in lines:
-        cells: list[list[Piece]] = [[] for _ in range(len(strips) + 1)]
-        for piece in line.pieces:
-            cells[_band(edges, piece.left)].append(piece)
-        if row is not None and _goes_on(row, line, cells):
-            for have, more in zip(row.cells, cells, strict=True):
-                have.extend(more)
-            row.pieces.extend(line.pieces)
-            continue
-        if row is not None:
-            yield row
-        row = Line(line.pieces, cells)
+        cells = _cells(line, strips)
+        bottom = line.box[3]
+        if row is not None and _goes_on(row, above, line, cells):
+            _continue(row, cells)
+        else:
+            if row is not None:
+                yield row
+            row = Line(line.pieces, cells)
+        above = bottom
     if row is not None:
         yield row
 
 
-def _goes_on(row: Line, line: Line, cells: list[list[Piece]]) -> bool:
-    """Whether a line only continues cells of words in the row above it."""
-    if cells[0] or line.box[1] - row.box[3] > 0.5 * line.height:
+def _cells(line: Line, strips: list[float]) -> list[list[Piece]]:
+    """The pieces of a line by the column in which they begin."""
+    edges = [float("-inf"), *strips, float("inf")]
+    cells: list[list[Piece]] = [[] for _ in range(len(strips) + 1)]
+    for piece in line.pieces:
+        cells[_band(edges, piece.left)].append(piece)
+    return cells
+
+
+def _continue(row: Line, cells: list[list[Piece]]) -> None:
+    for have, more in zip(row.cells, cells, strict=True):
+        have.extend(more)
+        row.pieces.extend(more)
+
+
+def _wraps(row: Line, above: float, line: Line, strips: list[float]) -> bool:
+    """Whether a line below the last row continues its cells: it begins where they begin, and ends in its column."""
+    cells = _cells(line, strips)
+    return _goes_on(row, above, line, cells) and all(
+        abs(more[0].left - have[0].left) < NEAR and more[-1].right < end
+        for have, more, end in zip(row.cells, cells, [*strips, float("inf")], strict=True)
+        if more
+    )
+
+
+def _goes_on(row: Line, above: float, line: Line, cells: list[list[Piece]]) -> bool:
+    """Whether a line only continues cells of words in the row above it, whose last line ends at `above`."""
+    if cells[0] or line.box[1] - above > 0.5 * line.height:
         return False
     return all(
         have and any(c.isalpha() for piece in more for c in piece.text) and any(c.isalpha() for c in have[-1].text)

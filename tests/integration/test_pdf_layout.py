@@ -47,6 +47,29 @@ def test_a_table_without_lines_is_rows_too(tmp_path: Path) -> None:
     assert table.split("\n") == [f"| {' | '.join(row)} |".replace("|  |", "| |") for row in rows]
 
 
+WRAPPED = [("Part", "What it does", "Bar"), ("P-1", "Moves water from", "12"), ("", "tank to tank", "")]
+WRAPPED += [("V-1", "Closes the line", "30"), ("", "to the oven and", ""), ("", "to the mixer", "")]
+
+
+@pytest.mark.parametrize(
+    ("below", "left"),
+    [("", 50), ("The table is from the manual.", 50), ("Table 1: what pumps and valves do.", 170)],
+)
+def test_the_last_row_of_a_table_without_lines_may_take_several(tmp_path: Path, below: str, left: float) -> None:
+    canvas = pdf_files.document(tmp_path / "a.pdf")
+    canvas.setFont("Helvetica", 10)
+    for number, row in enumerate(WRAPPED):
+        for x, cell in zip((50, 200, 400), row, strict=True):
+            canvas.drawString(x, 780 - 12 * number, cell)
+    canvas.drawString(left, 780 - 12 * len(WRAPPED), below)
+    canvas.showPage()
+    canvas.save()
+    rows = ["Part | What it does | Bar", "P-1 | Moves water from tank to tank | 12"]
+    rows += ["V-1 | Closes the line to the oven and to the mixer | 30"]
+    table = "\n".join(f"| {row} |" for row in rows)
+    assert read(tmp_path / "a.pdf").text == (f"{table}\n\n{below}" if below else table)
+
+
 @pytest.mark.parametrize("ruled", [False, True])
 @pytest.mark.parametrize("repeated", [False, True])
 def test_rows_of_a_table_at_the_edge_of_pages_are_no_running_heads(tmp_path: Path, ruled: bool, repeated: bool) -> None:
