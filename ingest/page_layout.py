@@ -39,6 +39,7 @@ def pieces_of(words: Iterable[Piece]) -> list[Piece]:
             last = pieces[-1]
             last.text += f" {word.text}"
             last.sizes += word.sizes
+            last.bold = last.bold and word.bold
             last.left, last.top = min(last.left, word.left), min(last.top, word.top)
             last.right, last.bottom = max(last.right, word.right), max(last.bottom, word.bottom)
         else:

@@ -17,6 +17,8 @@ class Piece:
     bottom: float
     sizes: list[float] = field(default_factory=list)
     """The type size of each word, about; what stands higher or lower than the others makes none larger."""
+    bold: bool = False
+    """Whether all of its words are."""
 
     def __post_init__(self) -> None:
         """A word whose type size nobody knows is as high as it is."""
@@ -67,6 +69,11 @@ class Line:
     def size(self) -> float:
         """The type size of most of its words, about."""
         return median(size for piece in self.pieces for size in piece.sizes)
+
+    @property
+    def bold(self) -> bool:
+        """Whether all of its words are."""
+        return all(piece.bold for piece in self.pieces)
 
     @property
     def text(self) -> str:

@@ -26,6 +26,10 @@ HEADING = 1.15
 ONE_LEVEL = 0.95
 """Of the largest type of a level: what is no smaller is of the same, as boxes around type are inexact."""
 HEADING_WORDS = 16
+DEEPEST = 6
+"""Level of a heading in Markdown."""
+PARAGRAPH_GAP = 0.45
+"""Times the height of a line: paragraphs are farther apart."""
 
 Box = tuple[float, float, float, float]
 _Said = tuple[str, int, bool]
@@ -36,6 +40,8 @@ _CUT = re.compile("[\u00ad\ufffe\x02]+$")
 """How a PDF tells that a word goes on in the next line."""
 _NUMBER = re.compile(r"\d+|\b[ivxlc]+\b")
 _ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
+_NUMBERED = re.compile(r"(?:§ ?\d{1,3}|\d{1,2}(?:[.)]|(?:\.\d{1,2})+[.)]?))\s(?=[^\W\da-z])")
+"""How a heading with a number begins."""
 _ITEM = re.compile(r"[•▪◦‣●○■□*]|–\s|\(?(?:\d{1,2}[.)]|[A-Za-z]\)|[ivx]{1,5}\))\s")
 """How an item of a list begins."""
 _MAYBE_ITEM = re.compile(r"[-\u2212]\s|\d{1,2}(?:\.\d{1,2})+\.?\s")
@@ -89,8 +95,8 @@ class _Writer:
             return
         margin = max(line.box[2] for line in block.lines)
         self._last = None
-        for line in block.lines:
-            level = _level(line, sizes)
+        for at, line in enumerate(block.lines):
+            level = _level(line, sizes) or _bold_level(block.lines, at, sizes)
             if level:
                 self._break()
                 self._add("#" * level + " ")
@@ -113,8 +119,7 @@ class _Writer:
         said = self._parts[-1]
         if self._last is None:  # another column or page
             return not _ENDS.search(said) and line.text[:1].islower()
-        gap = line.box[1] - self._last.box[3]
-        if gap > 0.45 * line.height or line.size > 1.3 * self._last.size:
+        if not _close(self._last, line) or line.size > 1.3 * self._last.size:
             return False
         short = self._last.box[2] < margin - 0.2 * (margin - self._last.box[0])
         ended = bool(_ENDS.search(said))
@@ -276,3 +281,24 @@ def _level(line: Line, sizes: list[float]) -> int:
     if not sizes or size < sizes[-1] or len(said) > HEADING_WORDS or not any(c.isalpha() for c in line.text):
         return 0
     return next(level for level, least in enumerate(sizes, start=1) if size >= least)
+
+
+def _bold_level(lines: Sequence[Line], at: int, sizes: list[float]) -> int:
+    """That of a numbered line in bold type of the text's size, under the larger ones; 0 for any other line.
+
+    Lines in bold without a number may be labels, names or warnings.
+    """
+    line = lines[at]
+    number = _NUMBERED.match(line.text)
+    if number is None or not line.bold or len(line.text.split()) > HEADING_WORDS or not line.text[-1].isalpha():
+        return 0
+    if any(
+        _close(above, below) and above.bold and below.bold for above, below in pairwise(lines[max(0, at - 1) : at + 2])
+    ):
+        return 0  # part of a paragraph in bold
+    return min(len(sizes) + len(re.findall(r"\d+", number[0])), DEEPEST)
+
+
+def _close(above: Line, below: Line) -> bool:
+    """Whether two lines may be of one paragraph, by the space between them."""
+    return below.box[1] - above.box[3] <= PARAGRAPH_GAP * below.height

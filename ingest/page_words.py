@@ -35,12 +35,13 @@ class Character(NamedTuple):
 class Word:
     """A word that grows character by character."""
 
-    def __init__(self, first: Character) -> None:
+    def __init__(self, first: Character, *, bold: bool = False) -> None:
         self._said = [first.said]
         self._left, self._top, self._right, self._bottom = first[2:]
         self._size = first.height
         self.at = first.at
         """Of its largest character."""
+        self._bold = bold
         self._raised = False
         """Whether its last character is part of a superscript."""
 
@@ -78,4 +79,4 @@ class Word:
     def piece(self) -> Piece:
         """As it is put in order."""
         said = "".join(self._said).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        return Piece(said, self._left, self._top, self._right, self._bottom, [self._size])
+        return Piece(said, self._left, self._top, self._right, self._bottom, [self._size], self._bold)

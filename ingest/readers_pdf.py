@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,8 @@ NOT_TOLD = ("", "untitled", "(anonymous)", "anonymous", "(unspecified)", "unspec
 """What programs write where nobody said anything."""
 ASLANT = 10.0
 """Degrees; a scanned page with text behind it may hang by less."""
+BOLD = re.compile(rb"bold|black|heavy|demi|cmbx|sfbx|-medi$", re.IGNORECASE)
+"""In a font's name; the last three are TeX's."""
 SAMPLED = 200
 """Characters of a page whose angle is looked at."""
 MAX_OBJECTS = 20_000
@@ -181,9 +184,19 @@ def _words(text: Any, crop: Box, upright: int) -> Iterator[Piece]:
         if word:
             word.add(character, up)
         else:
-            word = Word(character)
+            word = Word(character, bold=_bold(text, at))
     if word:
         yield word.piece()
+
+
+def _bold(text: Any, at: int) -> bool:
+    """Whether a character's font is a bold one, by its name."""
+    from pypdfium2 import raw
+
+    name = ctypes.create_string_buffer(100)
+    flags = ctypes.c_int()
+    raw.FPDFText_GetFontInfo(text, at, name, len(name), ctypes.byref(flags))
+    return bool(BOLD.search(name.value))
 
 
 def _aslant(text: Any, at: int) -> bool:

@@ -285,3 +285,27 @@ def test_a_number_or_dash_where_a_line_begins_is_no_item(tmp_path: Path) -> None
     canvas.showPage()
     canvas.save()
     assert read(tmp_path / "a.pdf").text == " ".join(said)
+
+
+def test_a_numbered_line_in_bold_that_stands_alone_is_a_heading(tmp_path: Path) -> None:
+    canvas = pdf_files.document(tmp_path / "a.pdf")
+    y = 780.0
+    wanted = []
+    for bold, level in (
+        (["Works manual"], 0),
+        (["1. Scope"], 1),
+        (["1.1 Pumps of the north hall"], 2),
+        (["2. Call the shift lead at once."], 0),
+        (["3. No valve of the line to the oven is opened while", "the red lamp is lit or the door stands open"], 0),
+        (["30 days"], 0),
+        (["3.8 bar in the oven"], 0),
+        (["§ 3 Duties"], 1),
+    ):
+        canvas.setFont("Helvetica-Bold", 10)
+        for number, line in enumerate(bold):
+            canvas.drawString(50, y - 12 * number, line)
+        wanted += [f"{'#' * level} {' '.join(bold)}".strip(), pdf_files.prose("a", 30)]
+        y = pdf_files.lines(canvas, pdf_files.prose("a", 30), 50, y - 12 * len(bold) - 6, 495) - 6
+    canvas.showPage()
+    canvas.save()
+    assert read(tmp_path / "a.pdf").text.split("\n\n") == wanted
