@@ -31,6 +31,8 @@ MAX_CHARACTERS = 200_000
 """Of one page; more are no page that a person reads."""
 NOT_TOLD = ("", "untitled", "(anonymous)", "anonymous", "(unspecified)", "unspecified")
 """What programs write where nobody said anything."""
+FAR = 1e6
+"""Points; what stands farther from a page's corner is not on it."""
 ASLANT = 10.0
 """Degrees; a scanned page with text behind it may hang by less."""
 BOLD = re.compile(rb"bold|black|heavy|demi|cmbx|sfbx|-medi$", re.IGNORECASE)
@@ -169,10 +171,10 @@ def _words(text: Any, crop: Box, upright: int) -> Iterator[Piece]:
                 word = None
             continue
         raw.FPDFText_GetLooseCharBox(text, at, pointer)
-        sane = all(map(math.isfinite, (box.left, box.top, box.right, box.bottom)))
-        if not sane or max(abs(box.left), abs(box.top), abs(box.right), abs(box.bottom)) > 1e6:
+        a, b, c, d = box.left, box.bottom, box.right, box.top
+        if not (-FAR < a < FAR and -FAR < b < FAR and -FAR < c < FAR and -FAR < d < FAR):  # NaN is not between either
             continue
-        character = Character(said, at, *_box((box.left, box.bottom, box.right, box.top), crop, upright))
+        character = Character(said, at, *_box((a, b, c, d), crop, upright))
         alike = word is not None and word.alike(character)
         if not alike and _aslant(text, at):
             continue
@@ -271,12 +273,13 @@ def _box(box: Box, crop: Box, degrees: int) -> Box:
     """(left, lower, right, upper) in the page's own coordinates as (left, top, right, bottom) of the turned page."""
     left, low, right, high = box[0] - crop[0], box[1] - crop[1], box[2] - crop[0], box[3] - crop[1]
     width, height = crop[2] - crop[0], crop[3] - crop[1]
-    return {
-        0: (left, height - high, right, height - low),
-        90: (low, left, high, right),
-        180: (width - right, low, width - left, high),
-        270: (height - high, width - right, height - low, width - left),
-    }[degrees]
+    if degrees == 0:
+        return left, height - high, right, height - low
+    if degrees == 90:
+        return low, left, high, right
+    if degrees == 180:
+        return width - right, low, width - left, high
+    return height - high, width - right, height - low, width - left
 
 
 def _own(box: Box, crop: Box, degrees: int) -> Box:
