@@ -58,6 +58,8 @@ class Page:
     blocks: Sequence[Block]
     shown: Callable[[Box], Box] = lambda box: box
     """Where a box stands on the page as it is shown; lines are read on it as they are upright."""
+    aside: bool = False
+    """Whether its lines stand another way than most of the page with this number, which comes before."""
 
 
 def written(pages: Sequence[Page]) -> tuple[str, tuple[PlacedText, ...]]:
@@ -95,8 +97,9 @@ class _Writer:
             return
         margin = max(line.box[2] for line in block.lines)
         self._last = None
+        self._open = self._open and not page.aside
         for at, line in enumerate(block.lines):
-            level = _level(line, sizes) or _bold_level(block.lines, at, sizes)
+            level = 0 if page.aside else _level(line, sizes) or _bold_level(block.lines, at, sizes)
             if level:
                 self._break()
                 self._add("#" * level + " ")
@@ -106,7 +109,7 @@ class _Writer:
                 if not self._goes_on(line, margin):
                     self._break()
                 self._pieces(page, line.pieces)
-                self._open = True
+                self._open = not page.aside or line is not block.lines[-1]
             self._last = line
 
     def done(self) -> tuple[str, tuple[PlacedText, ...]]:
@@ -183,7 +186,7 @@ def _without_running_heads(pages: Sequence[Page], sizes: list[float]) -> Iterato
     for page, keys in zip(pages, edges, strict=True):
         for key, numbers in dict.fromkeys(keys.values()):
             found.setdefault(key, []).append((page.number, numbers))
-    least = max(2, min(4, (len(pages) + 1) // 2))
+    least = max(2, min(4, (len({page.number for page in pages}) + 1) // 2))
     running = {}
     for key, seen in found.items():
         on, enough = (_repeated(seen), 2) if key[2] else (_going_on(seen), least)
@@ -243,7 +246,7 @@ def _edge_lines(page: Page, sizes: list[float]) -> dict[tuple[int, int], tuple[_
         if block.table and block.box[3] >= top and block.box[1] <= bottom:
             continue
         said, place = line.text.casefold(), round(line.box[1] / 12)
-        if _level(line, sizes):  # the heading of the next chapter may differ by its number only
+        if _level(line, sizes) and not page.aside:  # the heading of the next chapter may differ by its number only
             found[n, i] = (said, place, True), ()
         else:
             found[n, i] = (_NUMBER.sub("#", said), place, False), tuple(_NUMBER.findall(said))
@@ -259,7 +262,7 @@ def _sizes(pages: Sequence[Page]) -> list[float]:
             for line in block.lines:
                 size = round(line.size * 2) / 2
                 amounts[size] += len(line.text)
-                if not block.table and len(line.text.split()) <= HEADING_WORDS:
+                if not block.table and not page.aside and len(line.text.split()) <= HEADING_WORDS:
                     lines[size] += 1
     if not amounts:
         return []

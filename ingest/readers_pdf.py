@@ -11,6 +11,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from ingest import ocr
 from ingest.cleaning import clean
 from ingest.metadata import UNREADABLE_PAGES
 from ingest.page_layout import in_order, pieces_of
-from ingest.page_parts import Piece
+from ingest.page_parts import Block, Piece
 from ingest.page_tables import Rule, ruled_tables
 from ingest.page_text import Box, Page, written
 from ingest.page_words import Character, Word
@@ -56,17 +57,19 @@ def read_pdf(path: Path) -> Extracted:
             raise UnreadableDocument("the PDF is encrypted and needs a password") from error
         raise UnreadableDocument(f"the PDF is damaged or truncated: {error}") from error
     try:
-        if len(document) > MAX_PAGES:
-            raise UnreadableDocument(f"the PDF has {len(document):,} pages, at most {MAX_PAGES:,} are read")
-        pages, scanned, broken = [], [], []
-        for number in range(1, len(document) + 1):
+        total = len(document)
+        if total > MAX_PAGES:
+            raise UnreadableDocument(f"the PDF has {total:,} pages, at most {MAX_PAGES:,} are read")
+        pages: list[Page] = []
+        scanned, broken = [], []
+        for number in range(1, total + 1):
             try:
                 page = document[number - 1]
                 found = _page(page, number)
                 if found is None:
                     scanned.append(number)
                 else:
-                    pages.append(found)
+                    pages += found
                 page.close()
             except pdfium.PdfiumError:
                 broken.append(number)
@@ -76,7 +79,7 @@ def read_pdf(path: Path) -> Extracted:
     text, layout = written(pages)
     if not text.strip():
         raise UnreadableDocument(_nothing(len(scanned), len(broken)))
-    metadata: dict[str, MetadataValue] = {"pages": len(pages) + len(scanned) + len(broken), **_properties(told)}
+    metadata: dict[str, MetadataValue] = {"pages": total, **_properties(told)}
     if missing := sorted(scanned + broken):
         metadata[UNREADABLE_PAGES] = _numbers(missing)
     return Extracted(text, clean(told.get("Title", "")).strip() or _first_line(text), metadata, layout)
@@ -101,51 +104,73 @@ def _nothing(scanned: int, broken: int) -> str:
     return "none of its pages holds text"
 
 
-def _page(page: Any, number: int) -> Page | None:
-    """A page's blocks in order; None for a scanned one."""
+def _page(page: Any, number: int) -> list[Page] | None:
+    """A page's blocks in order, those of lines that stand on their side apart; None for a scanned one."""
     crop, turned = page.get_cropbox(), page.get_rotation()
-    text = page.get_textpage()
-    upright = _upright(text)
-    if upright != turned:  # PDFium puts the words of lines that stand upright in order, and no others
-        text.close()
-        page.set_rotation(upright)
-        text = page.get_textpage()
+    rules, pictures = _drawn(page)
+    found: list[Page] = []
+    ways = [_upright(page)]
     try:
-        words = list(_words(text, crop, upright))
-        rules, pictures = _drawn(page)
-        height = float(page.get_height())
+        for way in ways:
+            page.set_rotation(way)  # PDFium puts the words of lines that stand upright in order, and no others
+            words, others = _standing(page, crop, way)
+            if way == ways[0]:
+                ways += sorted(others - {way})
+            if words:
+                blocks = _ordered(words, [_box(rule, crop, way) for rule in rules])
+                shown = partial(_shown, crop=crop, way=way, turned=turned)
+                found.append(Page(number, float(page.get_height()), blocks, shown, aside=way != ways[0]))
     finally:
-        text.close()
         page.set_rotation(turned)
-    if not words:
-        if not pictures:
-            return Page(number, height, [])
-        seen = ocr.read_page(page)
-        return Page(number, float(page.get_height()), in_order(pieces_of(seen), [], [])) if seen else None
-    pieces = pieces_of(words)
-    lines = [_box(rule, crop, upright) for rule in rules]
-    tables, rest = ruled_tables(pieces, lines)
-    across = [(left, right, top) for left, top, right, bottom in lines if bottom - top < right - left]
-
-    def shown(box: Box) -> Box:
-        return _box(_own(box, crop, upright), crop, turned)
-
-    return Page(number, height, in_order(rest, tables, across), shown)
+    height = float(page.get_height())
+    if found or not pictures:
+        return found or [Page(number, height, [])]
+    seen = ocr.read_page(page)
+    return [Page(number, height, _ordered(seen, []))] if seen else None
 
 
-def _upright(text: Any) -> int:
+def _ordered(words: list[Piece], rules: list[Rule]) -> list[Block]:
+    """Words and lines of a page as they stand upright, in blocks as a person reads them."""
+    tables, rest = ruled_tables(pieces_of(words), rules)
+    across = [(left, right, top) for left, top, right, bottom in rules if bottom - top < right - left]
+    return in_order(rest, tables, across)
+
+
+def _shown(box: Box, *, crop: Box, way: int, turned: int) -> Box:
+    """A box on the page turned by `way` degrees as one on the page as it is shown."""
+    return _box(_own(box, crop, way), crop, turned)
+
+
+def _upright(page: Any) -> int:
     """By how many degrees, clockwise, the page must be turned for most of its lines to stand upright."""
     from pypdfium2 import raw
 
-    count = raw.FPDFText_CountChars(text)
-    step = max(1, count // SAMPLED)
-    angles = [raw.FPDFText_GetCharAngle(text, at) for at in range(0, min(count, MAX_CHARACTERS), step)]
-    quarters = Counter(-round(math.degrees(angle) / 90) % 4 for angle in angles if math.isfinite(angle) and angle >= 0)
-    return 90 * quarters.most_common(1)[0][0] if quarters else 0
+    text = page.get_textpage()
+    try:
+        count = raw.FPDFText_CountChars(text)
+        step = max(1, count // SAMPLED)
+        ways = Counter(_way(text, at) for at in range(0, min(count, MAX_CHARACTERS), step))
+    finally:
+        text.close()
+    del ways[None]
+    return max(ways, key=lambda way: ways[way], default=0) or 0
 
 
-def _words(text: Any, crop: Box, upright: int) -> Iterator[Piece]:
-    """Words with boxes on the page as its lines are upright, in PDFium's order, without what stands aslant."""
+def _standing(page: Any, crop: Box, way: int) -> tuple[list[Piece], set[int]]:
+    """The words that stand upright on a page turned by `way` degrees, and which ways others do."""
+    others: set[int] = set()
+    text = page.get_textpage()
+    try:
+        return list(_words(text, crop, way, others)), others
+    finally:
+        text.close()
+
+
+def _words(text: Any, crop: Box, upright: int, others: set[int]) -> Iterator[Piece]:
+    """Words that stand upright on a page turned so, with boxes on that, in PDFium's order.
+
+    Which ways others stand comes into `others`; what stands aslant, as a watermark does, is no word.
+    """
     from pypdfium2 import raw
 
     count = raw.FPDFText_CountChars(text)
@@ -176,8 +201,11 @@ def _words(text: Any, crop: Box, upright: int) -> Iterator[Piece]:
             continue
         character = Character(said, at, *_box((a, b, c, d), crop, upright))
         alike = word is not None and word.alike(character)
-        if not alike and _aslant(text, at):
-            continue
+        if not alike or line_ended:
+            way = _way(text, at)
+            if way != upright:
+                others |= set() if way is None else {way}
+                continue
         up = 0.0 if word is None or alike else base(word.at) - base(at)
         if word and word.ends(character, up, line_ended=line_ended):
             yield word.piece()
@@ -201,21 +229,18 @@ def _bold(text: Any, at: int) -> bool:
     return bool(BOLD.search(name.value))
 
 
-def _aslant(text: Any, at: int) -> bool:
-    """Whether a character's line runs neither along the page nor down it, as a watermark's does."""
+def _way(text: Any, at: int) -> int | None:
+    """By how many degrees, clockwise, the page must be turned for a character to stand upright; None for no quarter.
+
+    By the direction of its line alone: PDFium's angle is also that of a slope which makes type italic.
+    """
     from pypdfium2 import raw
 
-    angle = math.degrees(raw.FPDFText_GetCharAngle(text, at))  # also of a slope: of type made italic by it
-    if not math.isfinite(angle) or _off(angle) <= ASLANT:
-        return False
     matrix = raw.FS_MATRIX()
     raw.FPDFText_GetMatrix(text, at, ctypes.byref(matrix))
-    return _off(math.degrees(math.atan2(matrix.b, matrix.a))) > ASLANT
-
-
-def _off(angle: float) -> float:
-    """By how many degrees an angle misses the nearest quarter turn."""
-    return abs((angle + 45) % 90 - 45)
+    angle = math.degrees(math.atan2(matrix.b, matrix.a))
+    quarter = round(angle / 90)
+    return quarter % 4 * 90 if abs(angle - quarter * 90) <= ASLANT else None
 
 
 def _drawn(page: Any) -> tuple[list[Rule], bool]:

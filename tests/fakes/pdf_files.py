@@ -246,3 +246,17 @@ def watermarked(path: Path, degrees: float) -> str:
     canvas.showPage()
     canvas.save()
     return told
+
+
+def stamped(path: Path, stamps: Sequence[str]) -> list[str]:
+    """Pages with a line on its side at the left, in larger type; a paragraph goes on from each to the next."""
+    canvas = document(path)
+    told = [prose("n" * (page + 1), 120) for page in range(len(stamps))]
+    for page, stamp in enumerate(stamps):
+        lines(canvas, told[page].removesuffix("." if page < len(stamps) - 1 else ""), 80, 780, 460)
+        canvas.translate(40, 300)
+        canvas.rotate(90)
+        lines(canvas, stamp, 0, 0, 400, size=14)
+        canvas.showPage()
+    canvas.save()
+    return told

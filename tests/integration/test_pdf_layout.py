@@ -136,6 +136,19 @@ def test_turned_pages_and_lines_are_read_upright_and_boxes_are_where_they_are_sh
     assert sides == pytest.approx(ink(tmp_path / "a.pdf"), abs=5)
 
 
+def test_lines_on_their_side_are_read_apart_and_go_where_all_pages_have_them(tmp_path: Path) -> None:
+    first, second = pdf_files.stamped(tmp_path / "a.pdf", ["Filed on 1 March", ""])
+    found = read(tmp_path / "a.pdf")
+    assert found.text.split("\n\n") == [first[:-1], "Filed on 1 March", second]
+    assert found.metadata["pages"] == 2
+    [box] = boxes(found.layout, found.text.index("Filed"), found.text.index(" March"))
+    assert (box.page, box.right - box.left < box.bottom - box.top) == (1, True)
+    assert 25 < box.left < 35
+    assert box.bottom == pytest.approx(842 - 300, abs=1)
+    told = pdf_files.stamped(tmp_path / "b.pdf", ["Copy 7 of the works"] * 3)
+    assert read(tmp_path / "b.pdf").text == " ".join(part[:-1] for part in told) + "."
+
+
 def test_right_to_left_lines_come_in_the_order_of_their_letters(tmp_path: Path) -> None:
     told = ["שלום עולם.", "לחץ המשאבה הוא 3.8 בר."]
     pdf_files.right_to_left(tmp_path / "a.pdf", font(), told)
