@@ -119,7 +119,7 @@ def _page(page: Any, number: int) -> list[Page] | None:
             if words:
                 blocks = _ordered(words, [_box(rule, crop, way) for rule in rules])
                 shown = partial(_shown, crop=crop, way=way, turned=turned)
-                found.append(Page(number, float(page.get_height()), blocks, shown, aside=way != ways[0]))
+                found.append(Page(number, float(page.get_height()), blocks, shown, aside=bool(found)))
     finally:
         page.set_rotation(turned)
     height = float(page.get_height())
@@ -141,15 +141,22 @@ def _shown(box: Box, *, crop: Box, way: int, turned: int) -> Box:
     return _box(_own(box, crop, way), crop, turned)
 
 
-def _upright(page: Any) -> int:
-    """By how many degrees, clockwise, the page must be turned for most of its lines to stand upright."""
+def _count(text: Any) -> int:
+    """The characters of a page."""
     from pypdfium2 import raw
 
+    count = int(raw.FPDFText_CountChars(text))
+    if count > MAX_CHARACTERS:
+        raise UnreadableDocument(f"one of its pages has {count:,} characters, at most {MAX_CHARACTERS:,} are read")
+    return count
+
+
+def _upright(page: Any) -> int:
+    """By how many degrees, clockwise, the page must be turned for most of its lines to stand upright."""
     text = page.get_textpage()
     try:
-        count = raw.FPDFText_CountChars(text)
-        step = max(1, count // SAMPLED)
-        ways = Counter(_way(text, at) for at in range(0, min(count, MAX_CHARACTERS), step))
+        count = _count(text)
+        ways = Counter(_way(text, at) for at in range(0, count, max(1, count // SAMPLED)))
     finally:
         text.close()
     del ways[None]
@@ -173,9 +180,7 @@ def _words(text: Any, crop: Box, upright: int, others: set[int]) -> Iterator[Pie
     """
     from pypdfium2 import raw
 
-    count = raw.FPDFText_CountChars(text)
-    if count > MAX_CHARACTERS:
-        raise UnreadableDocument(f"one of its pages has {count:,} characters, at most {MAX_CHARACTERS:,} are read")
+    count = _count(text)
     box = raw.FS_RECTF()
     pointer = ctypes.byref(box)
     x, y = ctypes.c_double(), ctypes.c_double()
