@@ -68,6 +68,12 @@ def as_written(data: bytes) -> str:
         return _told(data) or _damaged(data) or western(data) or _guess(data)
 
 
+def wide(head: bytes) -> str:
+    """Which UTF-16 or UTF-32 the first bytes of a file are of, whose line ends are no single bytes; else nothing."""
+    found = next((encoding for mark, encoding in _BOMS if head.startswith(mark)), "") or _marked(head)
+    return found if found.startswith(("utf-16", "utf-32")) else ""
+
+
 def _told(data: bytes) -> str | None:
     """By the encoding that a page or XML names in its first lines, where that fits every byte."""
     if found := _DECLARED.search(data, 0, 4096):

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, AnyStr, BinaryIO
 
-from ingest.cleaning import clean, decode
+from ingest.cleaning import as_written, clean, decode, western, wide
 from ingest.csv_table import Table
 from ingest.nested import joined, nested, plain, plain_list, written_out
 from rag.errors import UnreadableDocument
@@ -109,7 +110,9 @@ def read(path: Path, name: str, mapping: Mapping | None) -> Iterator[Row | BadRo
 
 def _jsonl(path: Path, name: str, rules: Mapping) -> Iterator[Row | BadRow]:
     with path.open("rb") as handle:
-        for number, line in enumerate(_lines(handle), start=1):
+        encoding = wide(handle.read(4096))
+        handle.seek(0)
+        for number, line in enumerate(_narrow(handle, encoding) if encoding else _lines(handle, b"\n"), start=1):
             source = f"{name}#{number}"
             if line is None:
                 yield BadRow(source, f"the line is longer than {MAX_LINE_BYTES // 2**20} MiB")
@@ -117,7 +120,7 @@ def _jsonl(path: Path, name: str, rules: Mapping) -> Iterator[Row | BadRow]:
             if not line.strip():
                 continue
             try:
-                fields = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+                fields = json.loads(_line_text(line, first=number == 1))
             except (ValueError, RecursionError) as error:
                 yield BadRow(source, f"the line is no JSON in UTF-8: {error}")
                 continue
@@ -129,9 +132,9 @@ def _json(path: Path, name: str, rules: Mapping) -> Iterator[Row | BadRow]:
         most = f"at most {MAX_JSON_BYTES:,} are read as JSON: write it as JSONL, a row a line"
         raise UnreadableDocument(f"the file has {size:,} bytes, {most}")
     try:
-        data = json.loads(path.read_bytes().decode("utf-8-sig"))
+        data = json.loads(as_written(path.read_bytes()))
     except (ValueError, RecursionError) as error:
-        raise UnreadableDocument(f"the file is no JSON in UTF-8: {error}") from error
+        raise UnreadableDocument(f"the file is no JSON: {error}") from error
     data = _list_within(data, rules) or data
     items = data if isinstance(data, list) else [data]
     for number, fields in enumerate(items, start=1):
@@ -258,11 +261,29 @@ def _typed(value: MetadataValue) -> MetadataValue:
     return clean(value) if isinstance(value, str) else value
 
 
-def _lines(handle: BinaryIO) -> Iterator[bytes | None]:
+def _line_text(line: bytes, *, first: bool) -> str:
+    """Of one line alone no other encodings are told. Raises UnicodeDecodeError."""
+    try:
+        return line.decode("utf-8-sig" if first else "utf-8")
+    except UnicodeDecodeError:
+        text = western(line)
+        if text is None:
+            raise
+        return text
+
+
+def _narrow(handle: BinaryIO, encoding: str) -> Iterator[bytes | None]:
+    """Lines of UTF-16 or UTF-32 as UTF-8, as `_lines` gives them."""
+    with io.TextIOWrapper(handle, encoding, "replace", newline="\n") as stream:
+        for line in _lines(stream, "\n"):
+            yield None if line is None else line.encode("utf-8", "replace")
+
+
+def _lines(handle: IO[AnyStr], end: AnyStr) -> Iterator[AnyStr | None]:
     """Lines with their ends; None for one that is too long, which is skipped without being held."""
     while line := handle.readline(MAX_LINE_BYTES):
-        if len(line) == MAX_LINE_BYTES and not line.endswith(b"\n"):
-            while (rest := handle.readline(MAX_LINE_BYTES)) and not rest.endswith(b"\n"):
+        if len(line) == MAX_LINE_BYTES and not line.endswith(end):
+            while (rest := handle.readline(MAX_LINE_BYTES)) and not rest.endswith(end):
                 pass
             yield None
         else:

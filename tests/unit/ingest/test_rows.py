@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ingest import nested
+from ingest import nested, rows
 from ingest.rows import BadRow, Mapping, Row, read
 
 
@@ -89,3 +89,26 @@ def test_what_is_nested_beyond_measure_is_said_and_not_left_out(tmp_path: Path) 
         assert isinstance(bad, BadRow)
         assert "one of its fields is nested" in bad.reason or "its field 'field' has more than" in bad.reason
         assert isinstance(good, Row)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32", "cp1252", "utf-8-sig", "utf-8"])
+def test_json_is_read_in_the_encoding_it_is_written_in(tmp_path: Path, encoding: str) -> None:
+    lines = [f'{{"id": "{n}", "text": "Die Größe {n} für 5 €"}}' for n in range(3)]
+    (tmp_path / "a.json").write_bytes(f"[{','.join(lines)}]".encode(encoding))
+    (tmp_path / "a.jsonl").write_bytes(("\r\n".join([*lines[:2], "", lines[2]])).encode(encoding))
+    for name in ("a.json", "a.jsonl"):
+        found = list(read(tmp_path / name, name, None))
+        assert [row.text for row in found if isinstance(row, Row)] == [f"Die Größe {n} für 5 €" for n in range(3)]
+
+
+def test_a_line_of_utf_16_that_is_too_long_stops_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "MAX_LINE_BYTES", 100)
+    (tmp_path / "a.jsonl").write_bytes(('{"text": "' + "x" * 300 + '"}\n{"text": "short"}').encode("utf-16"))
+    first, second = read(tmp_path / "a.jsonl", "a.jsonl", None)
+    assert (type(first), isinstance(second, Row) and second.text) == (BadRow, "short")
+
+
+def test_a_line_in_an_encoding_that_nobody_can_tell_is_said(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes('{"text": "Насос работает"}\n{"text": "Pump"}\n'.encode("cp1251"))
+    bad, good = read(tmp_path / "a.jsonl", "a.jsonl", None)
+    assert (isinstance(bad, BadRow) and "no JSON in UTF-8" in bad.reason, isinstance(good, Row)) == (True, True)
