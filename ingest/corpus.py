@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ingest import path_patterns, readers, rows
+from ingest import front_matter, path_patterns, readers, rows
 from ingest.chunkers import ChunkerName
 from ingest.cleaning import CLEANING
 from ingest.metadata import VALIDITY
@@ -166,7 +166,7 @@ class Corpus:
     def _declared(self, name: str) -> dict[str, MetadataValue]:
         """What is declared of a file: by its path, and by its name, which wins."""
         patterns = self.declaration.paths
-        told = {field: readers.scalar(value) for field, value in path_patterns.told(name, patterns).items()}
+        told = {field: front_matter.scalar(value) for field, value in path_patterns.told(name, patterns).items()}
         return {**path_patterns.declared(name, patterns), **told, **self.declaration.metadata.get(name, {})}
 
     def _chunker(self, name: str) -> str:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from ingest import ocr, signatures
+from ingest import front_matter, ocr, signatures
 from ingest.cleaning import CLEANING, clean, decode
 from ingest.languages import LANGUAGES
 from rag.errors import UnreadableDocument
@@ -95,18 +95,15 @@ def _version(library: str) -> str:
 
 
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)\n---[ \t]*(?:\n|\Z)", re.DOTALL)
-_FIELD = re.compile(r"^([A-Za-z_][\w\-]*):(.*)$")
 _TITLE = re.compile(r"^#[ \t]+(\S[^\n]*)$", re.MULTILINE)
 
 
 def read_markdown(path: Path) -> Extracted:
-    """Markdown as it stands; front matter (flat `key: value` lines) becomes metadata."""
+    """Markdown as it stands; front matter becomes metadata."""
     text = decode(path.read_bytes())
     metadata: dict[str, MetadataValue] = {}
     if match := _FRONT_MATTER.match(text):
-        for line in match[1].splitlines():
-            if found := _FIELD.match(line):
-                metadata[found[1]] = scalar(found[2].strip())
+        metadata = front_matter.fields(match[1])
         text = text[match.end() :].lstrip("\n")
     told = metadata.pop("title", "")
     heading = _TITLE.search(text)
@@ -119,20 +116,6 @@ def read_text(path: Path) -> Extracted:
     first, _, rest = text.strip().partition("\n")
     alone = rest.startswith(("\n", "=", "-")) and len(first) <= 100 and not first.rstrip().endswith((".", ","))
     return Extracted(text, first.strip() if alone else "")
-
-
-def scalar(value: str) -> MetadataValue:
-    """A front matter value: true/false, integer, float, or text without its quotes."""
-    if value.casefold() in ("true", "false"):
-        return value.casefold() == "true"
-    for kind in (int, float):
-        try:
-            return kind(value)
-        except ValueError:
-            continue
-    if len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'":
-        return value[1:-1]
-    return value
 
 
 def _html(path: Path) -> Extracted:
@@ -197,7 +180,7 @@ def _other(path: Path) -> Extracted:
     return Extracted(clean("\n\n".join(part.text for part in parts)))
 
 
-_MARKDOWN, _TEXT = Reader("markdown-2", read_markdown), Reader("text-2", read_text)
+_MARKDOWN, _TEXT = Reader("markdown-3", read_markdown), Reader("text-2", read_text)
 _PAGES = ("beautifulsoup4", "lxml", "charset-normalizer")
 _HTML = Reader("html-3", _html, libraries=_PAGES)
 _PDF = Reader("pdf-3", _pdf, libraries=("pypdfium2",), pictures=True)

@@ -185,3 +185,11 @@ def test_long_runs_of_blanks_in_preformatted_lines_are_kept_or_dropped_in_one_pa
     (tmp_path / "a.html").write_text(f"<pre>valve{run}T-1042{run}\nopens</pre>", "utf-8")
     text = reader_for(tmp_path / "a.html").read(tmp_path / "a.html").text
     assert text == f"valve{run}T-1042\n    opens"
+
+
+def test_front_matter_is_metadata_and_no_part_of_the_text(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_bytes(
+        b"---\r\ntitle: 1.10\r\ntags:\r\n  - hr\r\n  - travel\r\n---\r\n\r\n# Head\r\n\r\nWords."
+    )
+    found = reader_for(tmp_path / "a.md").read(tmp_path / "a.md")
+    assert (found.text, found.title, found.metadata) == ("# Head\n\nWords.", "1.10", {"tags": "hr, travel"})
