@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from ingest import front_matter, ocr, signatures
+from ingest import front_matter, headings, ocr, signatures
 from ingest.cleaning import CLEANING, clean, decode
 from ingest.languages import LANGUAGES
 from rag.errors import UnreadableDocument
@@ -95,19 +95,24 @@ def _version(library: str) -> str:
 
 
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)\n---[ \t]*(?:\n|\Z)", re.DOTALL)
-_TITLE = re.compile(r"^#[ \t]+(\S[^\n]*)$", re.MULTILINE)
 
 
 def read_markdown(path: Path) -> Extracted:
-    """Markdown as it stands; front matter becomes metadata."""
+    """Markdown as it stands, but for underlined headings; front matter becomes metadata."""
     text = decode(path.read_bytes())
     metadata: dict[str, MetadataValue] = {}
     if match := _FRONT_MATTER.match(text):
         metadata = front_matter.fields(match[1])
         text = text[match.end() :].lstrip("\n")
     told = metadata.pop("title", "")
-    heading = _TITLE.search(text)
-    return Extracted(text, str(told) or (heading[1].rstrip(" \t#") if heading else ""), metadata)
+    text, heading = headings.markdown(text)
+    return Extracted(text, str(told) or heading, metadata)
+
+
+def read_restructured(path: Path) -> Extracted:
+    """reStructuredText as it stands, but for the titles of its sections."""
+    text, title = headings.restructured(decode(path.read_bytes()))
+    return Extracted(text, title)
 
 
 def read_text(path: Path) -> Extracted:
@@ -191,7 +196,8 @@ _EPUB, _MAIL = Reader("epub-2", _epub, libraries=_PAGES), Reader("mail-2", _mail
 _CODE = Reader("code-1", _code)
 READERS = {
     **dict.fromkeys((".md", ".markdown"), _MARKDOWN),
-    **dict.fromkeys((".txt", ".text", ".rst", ".log", ""), _TEXT),
+    **dict.fromkeys((".txt", ".text", ".log", ""), _TEXT),
+    ".rst": Reader("rst-1", read_restructured),
     **dict.fromkeys((".html", ".htm", ".xhtml"), _HTML),
     ".pdf": _PDF,
     ".docx": _DOCX,

@@ -12,13 +12,13 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ingest.chunk_sizes import MAX_WORDS, SIZES, TARGET_WORDS, Unit, size_of, units
+from ingest.fences import fenced
 from ingest.headers import Headed, header_at, tables
 from rag.types import Chunk
 
 FINGERPRINT = f"sections-2/{SIZES}"
 
 HEADING = re.compile(r"^(#{1,6})[ \t]+(\S[^\n]*)$", re.MULTILINE)
-FENCE = re.compile(r"^(```|~~~)", re.MULTILINE)
 
 Pack = Callable[[str, int, int, str], Iterator[Chunk]]
 """The chunks of one section: of `text[start:end]`, under a path of headings."""
@@ -68,13 +68,12 @@ def _sections(text: str, title: str) -> Iterator[tuple[int, int, int, int, str]]
     """(start of the heading line, start, end, level, heading path) of the text under each heading."""
     path: list[tuple[int, str]] = []
     line = begin = level = 0
-    fences = [match.start() for match in FENCE.finditer(text)]
-    fenced = list(zip(fences[::2], fences[1::2], strict=False))
+    code = fenced(text)
     within = 0
     for match in HEADING.finditer(text):
-        while within < len(fenced) and fenced[within][1] < match.start():
+        while within < len(code) and code[within][1] < match.start():
             within += 1
-        if within < len(fenced) and fenced[within][0] < match.start():
+        if within < len(code) and code[within][0] < match.start():
             continue  # a comment in a code block
         yield line, begin, match.start(), level, _joined(path, title)
         line, begin, level = match.start(), match.end(), len(match[1])
