@@ -128,13 +128,14 @@ def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
     target = opened(tmp_path / "data", FailingEmbedder())
     with pytest.raises(IndexUnavailable):
         apply(open_corpus(source), target)
-    kept = len(target.store.summaries())
+    kept, kept_chunks = target.store.counts()
     target.close()
     assert 0 < kept < 3000
     embedder = HashedWords()
     target = opened(tmp_path / "data", embedder)
     summary = apply(open_corpus(source), target)
-    assert (summary.unchanged, summary.new) == (kept, 3000 - kept)
+    assert (summary.unchanged, summary.new) == (0, 3000)  # readers had none of them yet
+    assert summary.chunks + summary.reused == target.store.counts()[1] - kept_chunks
     assert verify(target) == []
     target.close()
 
