@@ -148,7 +148,7 @@ def _pdf(path: Path) -> Extracted:
 
 
 def _docx(path: Path) -> Extracted:
-    from ingest.readers_office import read_docx
+    from ingest.readers_docx import read_docx
 
     return read_docx(path)
 
@@ -201,7 +201,7 @@ _MARKDOWN, _TEXT = Reader("markdown-2", read_markdown), Reader("text-2", read_te
 _PAGES = ("beautifulsoup4", "lxml", "charset-normalizer")
 _HTML = Reader("html-3", _html, libraries=_PAGES)
 _PDF = Reader("pdf-2", _pdf, libraries=("pypdfium2",), pictures=True)
-_DOCX = Reader("docx-2", _docx, libraries=("python-docx",))
+_DOCX = Reader("docx-3", _docx, libraries=("python-docx",))
 _PPTX = Reader("pptx-1", _pptx, extra="office", libraries=("python-pptx",))
 _SHEET = Reader("sheet-1", _sheet, extra="office", libraries=("python-calamine",))
 _EPUB, _MAIL = Reader("epub-2", _epub, libraries=_PAGES), Reader("mail-2", _mail, libraries=_PAGES)

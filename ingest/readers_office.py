@@ -1,8 +1,7 @@
-"""DOCX and PPTX to text. Knows no other format."""
+"""PPTX to text. Knows no other format."""
 
 from __future__ import annotations
 
-import re
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -20,45 +19,9 @@ DAMAGED = (
     zipfile.BadZipFile, zlib.error, OSError, ArithmeticError, AssertionError, AttributeError, IndexError, KeyError,
     NotImplementedError, SyntaxError, TypeError, ValueError,
 )  # fmt: skip
-"""What both libraries raise on damaged files, found by fuzzing; lxml's XMLSyntaxError is a SyntaxError."""
+"""What python-pptx and lxml raise on damaged files, found by fuzzing; lxml's XMLSyntaxError is a SyntaxError."""
 MAX_GROUPS = 20
 """Groups within groups of a slide's shapes; deeper ones are no slide that a person drew."""
-
-
-def read_docx(path: Path) -> Extracted:
-    """Paragraphs and tables in their order; headings as Markdown headings, table rows as `| a | b |`."""
-    import docx
-    from docx.opc.exceptions import PackageNotFoundError
-    from docx.table import Table
-
-    archives.check(path, kind="DOCX", holds="word/document.xml")
-    try:
-        document = docx.Document(str(path))
-        blocks = list(document.iter_inner_content())
-    except (PackageNotFoundError, *DAMAGED) as error:
-        raise UnreadableDocument(f"the DOCX is damaged: {error}") from error
-    lines: list[str] = []
-    title = clean(document.core_properties.title or "").strip()
-    for block in blocks:
-        if isinstance(block, Table):
-            lines += ["", *_rows(block.rows), ""]
-            continue
-        text = clean(block.text).strip()
-        if not text:
-            continue
-        style = (block.style.name if block.style is not None else "") or ""
-        level = re.fullmatch(r"Heading ([1-6])", style)
-        if style == "Title" or level:
-            depth = int(level[1]) if level else 1
-            title = title or (text if style == "Title" else "")
-            lines += ["", f"{'#' * depth} {text}", ""]
-        elif style.startswith("List"):
-            lines.append(f"- {text}")
-        else:
-            lines += ["", text]
-    body = re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
-    first = re.search(r"^# (.+)$", body, re.MULTILINE)
-    return Extracted(body, title or (first[1] if first else ""), _properties(document.core_properties))
 
 
 def read_pptx(path: Path) -> Extracted:
