@@ -22,10 +22,10 @@ class Row:
     """One row of a table, a text for each column; that of a merged cell stands in each column that it spans."""
 
     cells: Sequence[str]
-    spanned: frozenset[int] = frozenset()
-    """Columns that share their cell with another column."""
+    repeats: frozenset[int] = frozenset()
+    """Columns that share their cell with the column before."""
     whole: bool = False
-    """Whether one cell spans all columns."""
+    """Whether its one cell spans several columns: a caption; it is said once."""
     header: bool = False
     """Whether the file names it a header row."""
 
@@ -36,13 +36,9 @@ def repeated(text: str) -> str:
 
 
 def header_rows(rows: Sequence[Row]) -> int:
-    """How many of the first rows are the header, where the first one is: those below cells that span several columns.
-
-    A row belongs to the header above it where it says more of the spanned columns, without a number, and nothing of
-    its own in the others: "2023" spans "Q1" and "Q2", "Region" stands beside both rows.
-    """
+    """How many of the first rows are the header, where the first one is."""
     count = 1
-    while count < min(MAX_HEADER_ROWS, len(rows) - 1) and _continues(rows[count - 1], rows[count]):
+    while count < min(MAX_HEADER_ROWS, len(rows) - 1) and continues(rows[count - 1], rows[count]):
         count += 1
     return count
 
@@ -72,7 +68,13 @@ def table_lines(rows: Sequence[Row], *, headed: bool) -> list[str]:
     if count:
         header = one_header(rows[:count])
         lines += [line(header), f"|{'---|' * len(header)}"]
-    return [*lines, *(line(row.cells) for row in rows[count:])]
+    return [*lines, *(line(below(rows[:count], row)) for row in rows[count:])]
+
+
+def below(header: Sequence[Row], row: Row) -> list[str]:
+    """The cells of a row; one that is merged as the header above it is merged is said once, as in a form."""
+    alike = row.repeats.intersection(*(each.repeats for each in header)) if header else frozenset()
+    return ["" if i in alike else cell for i, cell in enumerate(row.cells)]
 
 
 def line(cells: Sequence[str]) -> str:
@@ -85,12 +87,18 @@ def is_number(text: str) -> bool:
     return bool(_NUMBER.fullmatch(text)) and not _YEAR.fullmatch(text)
 
 
-def _continues(upper: Row, lower: Row) -> bool:
-    if not upper.spanned or upper.whole or lower.whole:
+def continues(upper: Row, lower: Row) -> bool:
+    """Whether a row belongs to the header row above it.
+
+    It does where that has cells across several columns, of which this one says more, without a number, and it says
+    nothing of its own in the others: "2023" spans "Q1" and "Q2", "Region" stands beside both rows.
+    """
+    if not upper.repeats or upper.whole or lower.whole:
         return False
+    spanned = upper.repeats | {i - 1 for i in upper.repeats}
     width = min(len(upper.cells), len(lower.cells))
     pairs = [(i, upper.cells[i], lower.cells[i]) for i in range(width)]
-    below = [low for i, up, low in pairs if i in upper.spanned and low != up]
-    beside = [(up, low) for i, up, low in pairs if i not in upper.spanned]
-    plain = any(below) and not any(map(is_number, below))
+    under = [low for i, up, low in pairs if i in spanned and low != up]
+    beside = [(up, low) for i, up, low in pairs if i not in spanned]
+    plain = any(under) and not any(map(is_number, under))
     return plain and all(not up or not low or up == low for up, low in beside)

@@ -203,7 +203,7 @@ _HTML = Reader("html-3", _html, libraries=_PAGES)
 _PDF = Reader("pdf-2", _pdf, libraries=("pypdfium2",), pictures=True)
 _DOCX = Reader("docx-3", _docx, libraries=("python-docx",))
 _PPTX = Reader("pptx-1", _pptx, extra="office", libraries=("python-pptx",))
-_SHEET = Reader("sheet-1", _sheet, extra="office", libraries=("python-calamine",))
+_SHEET = Reader("sheet-2", _sheet, extra="office", libraries=("python-calamine",))
 _EPUB, _MAIL = Reader("epub-2", _epub, libraries=_PAGES), Reader("mail-2", _mail, libraries=_PAGES)
 _CODE = Reader("code-1", _code)
 READERS = {
@@ -213,7 +213,7 @@ READERS = {
     ".pdf": _PDF,
     ".docx": _DOCX,
     ".pptx": _PPTX,
-    **dict.fromkeys((".xlsx", ".xls", ".xlsb", ".ods"), _SHEET),
+    **dict.fromkeys((".xlsx", ".xlsm", ".xls", ".xlsb", ".ods"), _SHEET),
     ".epub": _EPUB,
     ".eml": _MAIL,
     **dict.fromkeys(LANGUAGES, _CODE),

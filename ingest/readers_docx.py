@@ -182,7 +182,7 @@ def _rows(table: Any, boxes: list[Any], notes: list[str]) -> Iterator[Row]:
         if row.find(f"{_W}trPr/{_W}del") is not None:
             continue
         cells = [""] * _number(property_of(row, "trPr", "gridBefore"), 0)
-        spanned: set[int] = set()
+        repeats: set[int] = set()
         count = 0
         for cell in within(row, (CELL,)):
             count += 1
@@ -190,13 +190,12 @@ def _rows(table: Any, boxes: list[Any], notes: list[str]) -> Iterator[Row]:
             text = _cell_text(cell, boxes, notes)
             if property_of(cell, "tcPr", "vMerge") in ("", "continue") and len(cells) < len(above):
                 text = repeated(above[len(cells)])
-            if span > 1:
-                spanned.update(range(len(cells), len(cells) + span))
+            repeats.update(range(len(cells) + 1, len(cells) + span))
             cells += [text, *[repeated(text)] * (span - 1)]
         whole = count == 1 and len(cells) > 1
         if whole:
             cells[1:] = [""] * (len(cells) - 1)
-        yield Row(cells, frozenset(spanned), whole, property_of(row, "trPr", "tblHeader") not in (None, "0", "false"))
+        yield Row(cells, frozenset(repeats), whole, property_of(row, "trPr", "tblHeader") not in (None, "0", "false"))
         above = cells
 
 
