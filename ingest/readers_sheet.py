@@ -31,8 +31,7 @@ _CELL = re.compile(rb'\br="([A-Z]{1,3})(\d{1,7})"')
 _XLSX = "xl/workbook.xml"
 _PARTS = {".xlsx": _XLSX, ".xlsm": _XLSX, ".xlsb": "xl/workbook.bin", ".ods": "content.xml"}
 
-Range = tuple[tuple[int, int], tuple[int, int]]
-"""((row, column), (row, column)) of a merged cell's first and last place, from 0."""
+_BLANK = Row(())
 
 
 def read_sheet(path: Path) -> Extracted:
@@ -94,6 +93,9 @@ def _rows(sheet: Any, formatted: Iterator[tuple[int, dict[int, Format]]]) -> Ite
     above: dict[int, tuple[int, str]] = {}  # by column: the last row that a merged cell spans, and what it says
     number, forms = next(formatted, (-1, {}))
     for row, cells in enumerate(sheet.iter_rows()):
+        if not above and cells.count("") == len(cells):
+            yield _BLANK, False  # a sheet may have a million
+            continue
         while 0 <= number < row:
             number, forms = next(formatted, (-1, {}))
         shown = forms if number == row else {}
