@@ -73,7 +73,9 @@ def table_lines(rows: Sequence[Row], *, headed: bool) -> list[str]:
 
 def below(header: Sequence[Row], row: Row) -> list[str]:
     """The cells of a row; one that is merged as the header above it is merged is said once, as in a form."""
-    alike = row.repeats.intersection(*(each.repeats for each in header)) if header else frozenset()
+    alike = row.repeats.intersection(*(each.repeats for each in header)) if header else ()
+    if not alike:
+        return list(row.cells)
     return ["" if i in alike else cell for i, cell in enumerate(row.cells)]
 
 

@@ -128,7 +128,7 @@ def _rows(sheet: Any, formatted: Iterator[tuple[int, dict[int, Format]]]) -> Ite
 def _is_data(cell: Any) -> bool:
     if isinstance(cell, str | bool):
         return False
-    return not isinstance(cell, float | int) or is_number(_text(cell))
+    return not (isinstance(cell, float | int) and 1900 <= cell < 2100)  # a year is a name as well
 
 
 def _sections(name: str, rows: Iterator[tuple[Row, bool]]) -> Iterator[str]:

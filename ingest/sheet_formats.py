@@ -86,9 +86,10 @@ class Formats:
             return
         row, found = -1, dict[int, Format]()
         for attributes in _cells(self._archive, part):
-            place, style = _PLACE.search(attributes), _STYLE.search(attributes)
+            style = _STYLE.search(attributes)
             number = int(style[1]) if style else 0
             form = self._styles[number] if number < len(self._styles) else None
+            place = _PLACE.search(attributes) if form else None
             if place is None or form is None:
                 continue
             if int(place[2]) - 1 != row:
