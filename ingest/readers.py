@@ -154,7 +154,7 @@ def _docx(path: Path) -> Extracted:
 
 
 def _pptx(path: Path) -> Extracted:
-    from ingest.readers_office import read_pptx
+    from ingest.readers_pptx import read_pptx
 
     return read_pptx(path)
 
@@ -202,7 +202,7 @@ _PAGES = ("beautifulsoup4", "lxml", "charset-normalizer")
 _HTML = Reader("html-3", _html, libraries=_PAGES)
 _PDF = Reader("pdf-2", _pdf, libraries=("pypdfium2",), pictures=True)
 _DOCX = Reader("docx-3", _docx, libraries=("python-docx",))
-_PPTX = Reader("pptx-1", _pptx, extra="office", libraries=("python-pptx",))
+_PPTX = Reader("pptx-2", _pptx, extra="office", libraries=("python-pptx",))
 _SHEET = Reader("sheet-2", _sheet, extra="office", libraries=("python-calamine",))
 _EPUB, _MAIL = Reader("epub-2", _epub, libraries=_PAGES), Reader("mail-2", _mail, libraries=_PAGES)
 _CODE = Reader("code-1", _code)
