@@ -29,7 +29,11 @@ MAX_EXTENT = 20_000_000
 """Cells of the rectangle around all that are filled: calamine holds it whole, some 25 bytes for each."""
 _CELL = re.compile(rb'\br="([A-Z]{1,3})(\d{1,7})"')
 _XLSX = "xl/workbook.xml"
-_PARTS = {".xlsx": _XLSX, ".xlsm": _XLSX, ".xlsb": "xl/workbook.bin", ".ods": "content.xml"}
+_PARTS = {
+    **dict.fromkeys((".xlsx", ".xlsm", ".xltx", ".xltm"), _XLSX),
+    ".xlsb": "xl/workbook.bin",
+    ".ods": "content.xml",
+}
 
 _BLANK = Row(())
 
