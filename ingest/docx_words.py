@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ingest.cleaning import clean
+from ingest.office_text import raised
 
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _M = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
@@ -43,7 +44,6 @@ _SYMBOLS = {
 }
 """The characters of the font Symbol that a sentence needs; other symbol fonts hold pictures."""
 _TEXTS = (f"{_W}t", f"{_M}t")
-_POWER = re.compile(r"[-+\u2212\u2013]?\d+")
 
 PAGE_NUMBER = "\ue000"
 """Stands in a page header where the number of the page is; a character that no text has."""
@@ -83,7 +83,7 @@ def within(node: Any, tags: Collection[str]) -> Iterator[Any]:
 def said(paragraph: Any) -> Said:
     """The words of a paragraph. Recursive: lxml parses 256 levels and no more."""
     found = Said()
-    _collect(paragraph, found, raised=False)
+    _collect(paragraph, found, up=False)
     return found
 
 
@@ -103,14 +103,12 @@ def running_texts(root: Any) -> Iterator[str]:
                 yield text
 
 
-def _collect(node: Any, found: Said, *, raised: bool) -> None:
+def _collect(node: Any, found: Said, *, up: bool) -> None:
     for child in node:
         tag = child.tag
         if tag in _TEXTS:
             text = child.text or ""
-            if raised and _POWER.fullmatch(text) and found.pieces and re.search(r"[\w)]$", found.pieces[-1]):
-                found.pieces.append("^")  # 10 to the power of 6 is not 106
-            found.pieces.append(text)
+            found.pieces.append(raised(found.pieces[-1] if found.pieces else "", text) if up else text)
         elif tag in _SIGNS:
             found.pieces.append(_SIGNS[tag])
         elif tag == f"{_W}sym":
@@ -121,12 +119,12 @@ def _collect(node: Any, found: Said, *, raised: bool) -> None:
             found.notes.append(f"{tag.removeprefix(_W).removesuffix('Reference')} {child.get(ID)}")
         elif tag == f"{_MC}AlternateContent":
             chosen = child.find(f"{_MC}Choice")  # the fallback says the same once more
-            _collect(child if chosen is None else chosen, found, raised=raised)
+            _collect(child if chosen is None else chosen, found, up=up)
         elif not (tag in _SKIPPED or (tag == _CONTROL and _left_out(child))):
-            up = tag == f"{_M}sup" or property_of(child, "rPr", "vertAlign") == "superscript"
+            higher = up or tag == f"{_M}sup" or property_of(child, "rPr", "vertAlign") == "superscript"
             if tag == f"{_M}den":
                 found.pieces.append("/")
-            _collect(child, found, raised=raised or up)
+            _collect(child, found, up=higher)
 
 
 def _symbol(font: str, code: str) -> str:

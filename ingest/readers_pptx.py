@@ -16,6 +16,7 @@ from ingest import archives
 from ingest.cleaning import clean
 from ingest.office_properties import properties
 from ingest.office_tables import Row, repeated, table_lines
+from ingest.office_text import raised
 from ingest.readers import Extracted
 from ingest.sheet_formats import parsed
 from rag.errors import UnreadableDocument
@@ -73,14 +74,14 @@ def _opened(path: Path) -> Any:
 def _slide(number: int, slide: Any) -> tuple[str, str]:
     """(title, text) of a slide; the text is empty where it says nothing."""
     shapes = slide.shapes
-    named = clean(shapes.title.text_frame.text).strip().replace("\n", " ") if shapes.title is not None else ""
+    named = " ".join(_said(shapes.title.text_frame).split()) if shapes.title is not None else ""
     parts = [
         text
         for shape in _leaves(shapes, 0)
         if not (shapes.title is not None and shape.shape_id == shapes.title.shape_id) and (text := _shape_text(shape))
     ]
     if slide.has_notes_slide and slide.notes_slide.notes_text_frame is not None:
-        notes = clean(slide.notes_slide.notes_text_frame.text).strip()
+        notes = _said(slide.notes_slide.notes_text_frame)
         parts += [f"Notes: {notes}"] if notes else []
     if not parts and not named:
         return "", ""
@@ -139,11 +140,28 @@ def _shape_text(shape: Any) -> str:
         return _chart(shape.chart.element)
     if not shape.has_text_frame:
         return _diagram(shape)
-    paragraphs = [(clean(p.text).replace("\n", " ").strip(), p.level) for p in shape.text_frame.paragraphs]
+    paragraphs = [(" ".join(_line(p).split()), p.level) for p in shape.text_frame.paragraphs]
     said = [(text, level) for text, level in paragraphs if text]
     if len(said) < 2:
         return said[0][0] if said else ""
     return "\n".join(f"{'  ' * level}- {text}" for text, level in said)
+
+
+def _said(frame: Any) -> str:
+    return "\n".join(map(_line, frame.paragraphs)).strip()
+
+
+def _line(paragraph: Any) -> str:
+    """The words of a paragraph; python-pptx's `text` has a control character for a line break."""
+    pieces = [""]
+    for node in paragraph._p:
+        if node.tag == f"{_A}br":
+            pieces.append("\n")
+        elif node.tag in (f"{_A}r", f"{_A}fld"):
+            text, form = node.findtext(f"{_A}t", ""), node.find(f"{_A}rPr")
+            up = form is not None and form.get("baseline", "0").strip("0%") and not form.get("baseline").startswith("-")
+            pieces.append(raised(pieces[-1], text) if up else text)
+    return clean("".join(pieces))
 
 
 def _rows(table: Any) -> Iterator[Row]:
@@ -152,7 +170,7 @@ def _rows(table: Any) -> Iterator[Row]:
         cells: list[str] = []
         repeats: set[int] = set()
         for i, cell in enumerate(row.cells):
-            text = " ".join(clean(cell.text).split())
+            text = " ".join(_said(cell.text_frame).split())
             if cell._tc.vMerge and i < len(above):
                 text = repeated(above[i])
             elif cell._tc.hMerge and cells:

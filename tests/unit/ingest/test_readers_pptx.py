@@ -79,6 +79,20 @@ def test_a_merged_cell_of_a_slide_is_said_in_each_row_and_column(tmp_path: Path)
     ]
 
 
+def test_line_breaks_part_words_and_powers_are_told(tmp_path: Path) -> None:
+    def fill(slide: Any) -> None:
+        frame = slide.shapes.add_textbox(0, 0, 900, 900).text_frame
+        frame.text = "Revenue\v2023: 10"
+        for text, baseline in (("6", "30000"), (" H", "0"), ("2", "-25000"), ("O, the 1", "0"), ("st", "30000")):
+            run = frame.paragraphs[0].add_run()
+            run.text = text
+            run.font._rPr.set("baseline", baseline)
+        slide.shapes.add_table(1, 1, 0, 9_000_000, 900, 900).table.cell(0, 0).text = "two\vlines"
+
+    found = read(tmp_path / "a.pptx", fill)
+    assert found.text == "## Slide 1\n\nRevenue 2023: 10^6 H2O, the 1st\n\n| two lines |"
+
+
 def test_a_chart_gives_its_title_and_its_values_as_rows(tmp_path: Path) -> None:
     from pptx.chart.data import CategoryChartData
     from pptx.enum.chart import XL_CHART_TYPE
