@@ -35,7 +35,7 @@ _SIGNATURES = (
     (b"SQLite format 3\x00", "a database (SQLite)", ()),
 )
 _SAVED_AS = {
-    **dict.fromkeys((".doc", ".dot", ".odt", ".ott", ".fodt", ".wps", ".wpd", ".pages"), ".docx"),
+    **dict.fromkeys((".doc", ".dot", ".odt", ".ott", ".wps", ".wpd", ".pages"), ".docx"),
     **dict.fromkeys((".ppt", ".pps", ".pot", ".odp", ".otp", ".key"), ".pptx"),
     **dict.fromkeys((".xlt", ".xlam", ".ots", ".numbers"), ".xlsx"),
     ".msg": ".eml",
@@ -44,15 +44,15 @@ _SAVED_AS = {
 
 
 def check(path: Path) -> None:
-    """Raise UnreadableDocument where a file is not read by its name, or is of another kind than that says."""
+    """Raise UnreadableDocument where a file is of a format that none reads, or of another kind than its name says."""
     suffix = path.suffix.lower()
-    if suffix in _SAVED_AS:
-        raise UnreadableDocument(f"{suffix} is not read: save it as {_SAVED_AS[suffix]}, or as a PDF")
     with path.open("rb") as handle:
         head = handle.read(16)
     for signature, kind, suffixes in _SIGNATURES:
         if not head.startswith(signature) or suffix in suffixes:
             continue
+        if suffix in _SAVED_AS:  # by its name alone a .dot may be a graph, a .key a secret
+            raise UnreadableDocument(f"{suffix} is not read: save it as {_SAVED_AS[suffix]}, or as a PDF")
         if signature.startswith(b"\xd0\xcf") and suffix in _OOXML:
             raise UnreadableDocument("the file is encrypted and needs a password, or is of an old office format")
         raise UnreadableDocument(f"the file is {kind} by its content, not what {suffix or 'its name'} says: rename it")

@@ -53,6 +53,7 @@ def test_the_same_format_under_another_name_is_read(tmp_path: Path, name: str, p
         ("a.doc", b"{\\rtf1 words}", ".doc is not read: save it as .docx, or as a PDF"),
         ("a.PPT", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", ".ppt is not read: save it as .pptx, or as a PDF"),
         ("a.msg", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", ".msg is not read: save it as .eml, or as a PDF"),
+        ("a.dot", b"digraph { a -> b }", "there is no reader for .dot"),
         ("a.docm", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "the file is encrypted and needs a password, or is of an old"),
     ],
 )
