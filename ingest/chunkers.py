@@ -43,7 +43,7 @@ CHUNKERS: dict[str, Chunker] = {
 FINGERPRINT = ",".join(each.fingerprint for each in CHUNKERS.values())
 """Of a generation, whose documents may be split by any of them; each document's recipe says by which."""
 
-_SHEETS = (".csv", ".tsv", ".xlsx", ".xls", ".xlsb", ".ods")
+_SHEETS = (".csv", ".tsv", ".xlsx", ".xlsm", ".xltx", ".xltm", ".xls", ".xlsb", ".ods")
 BY_SUFFIX = {**dict.fromkeys(LANGUAGES, CHUNKERS["code"]), **dict.fromkeys(_SHEETS, CHUNKERS["rows"])}
 """Everything else is split by sections."""
 

@@ -136,13 +136,13 @@ def _pdf(path: Path) -> Extracted:
 
 
 def _docx(path: Path) -> Extracted:
-    from ingest.readers_office import read_docx
+    from ingest.readers_docx import read_docx
 
     return read_docx(path)
 
 
 def _pptx(path: Path) -> Extracted:
-    from ingest.readers_office import read_pptx
+    from ingest.readers_pptx import read_pptx
 
     return read_pptx(path)
 
@@ -189,9 +189,9 @@ _MARKDOWN, _TEXT = Reader("markdown-3", read_markdown), Reader("text-2", read_te
 _PAGES = ("beautifulsoup4", "lxml", "charset-normalizer")
 _HTML = Reader("html-3", _html, libraries=_PAGES)
 _PDF = Reader("pdf-3", _pdf, libraries=("pypdfium2",), pictures=True)
-_DOCX = Reader("docx-2", _docx, libraries=("python-docx",))
-_PPTX = Reader("pptx-1", _pptx, extra="office", libraries=("python-pptx",))
-_SHEET = Reader("sheet-1", _sheet, extra="office", libraries=("python-calamine",))
+_DOCX = Reader("docx-3", _docx, libraries=("python-docx",))
+_PPTX = Reader("pptx-2", _pptx, extra="office", libraries=("python-pptx",))
+_SHEET = Reader("sheet-2", _sheet, extra="office", libraries=("python-calamine",))
 _EPUB, _MAIL = Reader("epub-2", _epub, libraries=_PAGES), Reader("mail-2", _mail, libraries=_PAGES)
 _CODE = Reader("code-1", _code)
 READERS = {
@@ -200,9 +200,9 @@ READERS = {
     ".rst": Reader("rst-1", read_restructured),
     **dict.fromkeys((".html", ".htm", ".xhtml"), _HTML),
     ".pdf": _PDF,
-    ".docx": _DOCX,
-    ".pptx": _PPTX,
-    **dict.fromkeys((".xlsx", ".xls", ".xlsb", ".ods"), _SHEET),
+    **dict.fromkeys((".docx", ".docm", ".dotx", ".dotm"), _DOCX),
+    **dict.fromkeys((".pptx", ".pptm", ".ppsx", ".ppsm", ".potx", ".potm"), _PPTX),
+    **dict.fromkeys((".xlsx", ".xlsm", ".xltx", ".xltm", ".xls", ".xlsb", ".ods"), _SHEET),
     ".epub": _EPUB,
     ".eml": _MAIL,
     **dict.fromkeys(LANGUAGES, _CODE),

@@ -25,7 +25,8 @@ def test_slides_give_title_texts_tables_and_notes(tmp_path: Path) -> None:
     write_pptx(tmp_path / "a.pptx")
     found = reader_for(tmp_path / "a.pptx").read(tmp_path / "a.pptx")
     assert found.text == (
-        f"## Valves\n\n- {FACT}\n- Close it first.\n\n| part | bar |\n| T-1042 | 3.5 |\n\nNotes: Say it slowly."
+        f"## Valves\n\n- {FACT}\n- Close it first.\n\n"
+        "| part | bar |\n|---|---|\n| T-1042 | 3.5 |\n\nNotes: Say it slowly."
     )
     assert (found.title, found.metadata["author"]) == ("Valves", "Ann Berg")
 
