@@ -43,7 +43,7 @@ def read_epub(path: Path) -> Extracted:
         if chapters and locked.issuperset(chapters):
             raise UnreadableDocument("the EPUB is encrypted (DRM): its chapters cannot be read")
         there = [name for name in dict.fromkeys(chapters) if name in archive.NameToInfo and name not in locked]
-        texts = [html_text(decode(archive.read(name))).text for name in there]
+        texts = [html_text(decode(archive.read(name)), whole=True).text for name in there]
     told = {name: _told(package, name) for name in ("title", "creator", "language", "date")}
     metadata: dict[str, MetadataValue] = {
         ours: told[theirs]

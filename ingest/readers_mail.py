@@ -72,4 +72,4 @@ def _body(message: EmailMessage) -> str:
         text = clean(data.decode(charset))
     except (LookupError, ValueError):
         text = decode(data)  # what the part says of itself is wrong
-    return html_text(text).text if part.get_content_type() == "text/html" else text
+    return html_text(text, whole=True).text if part.get_content_type() == "text/html" else text
