@@ -12,7 +12,7 @@ from bs4.builder import ParserRejectedMarkup
 from bs4.element import NavigableString, PageElement
 
 from ingest.cleaning import decode
-from ingest.html_tables import HEADINGS, is_layout, rows_of
+from ingest.html_tables import HEADINGS, is_layout, outermost, rows_of
 from ingest.readers import Extracted
 from rag.errors import UnreadableDocument
 
@@ -27,6 +27,7 @@ DROPPED = (
     "svg",
     "input",
     "select",
+    "datalist",
     "textarea",
     "head",
 )
@@ -103,6 +104,11 @@ def _cleared(soup: BeautifulSoup, *, whole: bool) -> list[Tag]:
             continue
         if kind == "main" and "main" not in around:
             mains.append(tag)
+        if kind == "folded" and kind not in around:
+            words = _size(tag)
+            for button in list(outermost(tag, {"button"})):
+                if 2 * _size(button) < words:  # to copy or to share what the others say
+                    button.decompose()
         within = around | {kind} if kind else around
         waiting += [(child, within) for child in reversed(tag.contents) if isinstance(child, Tag)]
     return mains

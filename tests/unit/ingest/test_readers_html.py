@@ -32,11 +32,12 @@ def test_a_form_around_the_whole_page_hides_nothing_but_its_controls() -> None:
 
 def test_a_question_that_is_a_button_stays_and_other_buttons_go() -> None:
     page = text_of(
+        "<h1>Macro go <button>Copy</button></h1>"
         "<h2><button>How do I reset it?</button></h2><p>Press <b>R</b>.</p><button>Share</button>"
         "<details><summary><button>Who pays?</button></summary>We do.</details>"
         "<dl><dt><button>When?</button></dt><dd>Now.</dd></dl>"
     )
-    assert page == "## How do I reset it?\n\nPress R.\n\nWho pays?\n\nWe do.\n\nWhen?\n\n    Now."
+    assert page == "# Macro go\n\n## How do I reset it?\n\nPress R.\n\nWho pays?\n\nWe do.\n\nWhen?\n\n    Now."
 
 
 def test_the_outermost_main_is_read_and_an_article_only_where_it_is_most_of_the_page() -> None:
