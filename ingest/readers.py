@@ -187,12 +187,12 @@ def _other(path: Path) -> Extracted:
 
 _MARKDOWN, _TEXT = Reader("markdown-3", read_markdown), Reader("text-2", read_text)
 _PAGES = ("beautifulsoup4", "lxml", "charset-normalizer")
-_HTML = Reader("html-3", _html, libraries=_PAGES)
+_HTML = Reader("html-4", _html, libraries=_PAGES)
 _PDF = Reader("pdf-3", _pdf, libraries=("pypdfium2",), pictures=True)
 _DOCX = Reader("docx-3", _docx, libraries=("python-docx",))
 _PPTX = Reader("pptx-2", _pptx, extra="office", libraries=("python-pptx",))
 _SHEET = Reader("sheet-2", _sheet, extra="office", libraries=("python-calamine",))
-_EPUB, _MAIL = Reader("epub-2", _epub, libraries=_PAGES), Reader("mail-2", _mail, libraries=_PAGES)
+_EPUB, _MAIL = Reader("epub-3", _epub, libraries=_PAGES), Reader("mail-3", _mail, libraries=_PAGES)
 _CODE = Reader("code-1", _code)
 READERS = {
     **dict.fromkeys((".md", ".markdown"), _MARKDOWN),

@@ -21,11 +21,12 @@ from rag.types import MetadataValue
 
 _CONTAINER = "META-INF/container.xml"
 _ENCRYPTION = "META-INF/encryption.xml"
+MAX_AUTHORS = 50
 _PAGES = ("application/xhtml+xml", "text/html")
 
 
 def read_epub(path: Path) -> Extracted:
-    """The chapters that the book's spine names, one after the other; title, author and language from its package."""
+    """The chapters that the book's spine names, one after the other; title, authors and language from its package."""
     with archives.bounded(path, kind="EPUB", holds=_CONTAINER) as archive:
         root = _first(_xml(archive, _CONTAINER), "rootfile")
         package_name = "" if root is None else str(root.get("full-path", ""))
@@ -43,13 +44,11 @@ def read_epub(path: Path) -> Extracted:
         if chapters and locked.issuperset(chapters):
             raise UnreadableDocument("the EPUB is encrypted (DRM): its chapters cannot be read")
         there = [name for name in dict.fromkeys(chapters) if name in archive.NameToInfo and name not in locked]
-        texts = [html_text(decode(archive.read(name))).text for name in there]
-    told = {name: _told(package, name) for name in ("title", "creator", "language", "date")}
-    metadata: dict[str, MetadataValue] = {
-        ours: told[theirs]
-        for ours, theirs in (("author", "creator"), ("language", "language"), ("date", "date"))
-        if told[theirs]
-    }
+        texts = [html_text(decode(archive.read(name)), whole=True).text for name in there]
+    told = {name: _told(_first(package, name)) for name in ("title", "language", "date")}
+    authors = dict.fromkeys(filter(None, map(_told, _all(package, "creator")[:MAX_AUTHORS])))
+    told["author"] = ", ".join(authors)
+    metadata: dict[str, MetadataValue] = {name: told[name] for name in ("author", "language", "date") if told[name]}
     return Extracted("\n\n".join(text for text in texts if text), told["title"], metadata)
 
 
@@ -72,8 +71,7 @@ def _first(root: etree._Element, name: str) -> etree._Element | None:
     return next(iter(root.iter(f"{{*}}{name}")), None)
 
 
-def _told(package: etree._Element, name: str) -> str:
-    found = _first(package, name)
+def _told(found: etree._Element | None) -> str:
     return "" if found is None else " ".join(clean("".join(found.itertext())).split())[:500]
 
 

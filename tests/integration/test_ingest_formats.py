@@ -118,7 +118,7 @@ def test_tables_come_out_as_rows_in_their_place(tmp_path: Path) -> None:
     assert isinstance(word, Found)
     assert isinstance(page, Found)
     assert word.read().text == f"# Valves\n\n## Limits\n\n{FACT}\n\n| T-1042 | 3.5 bar |\n\nAfter the table."
-    assert page.read().text == f"## Limits\n\n{FACT}\n\n| part | bar |\n| T-1042 | 3.5 |"
+    assert page.read().text == f"## Limits\n\n{FACT}\n\n| part | bar |\n|---|---|\n| T-1042 | 3.5 |"
 
 
 def empty(path: Path) -> None:

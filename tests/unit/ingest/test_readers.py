@@ -12,7 +12,16 @@ from ingest.readers import reader_for
 from ingest.splitting_code import split_code
 from rag.errors import UnreadableDocument
 from rag.outline import above, path
-from tests.fakes.office_files import FACT, write_code, write_epub, write_mail, write_pptx, write_xlsx
+from tests.fakes.office_files import (
+    CONTAINER,
+    FACT,
+    PACKAGE,
+    write_code,
+    write_epub,
+    write_mail,
+    write_pptx,
+    write_xlsx,
+)
 
 
 def refusal(path: Path) -> str:
@@ -49,6 +58,21 @@ def test_chapters_come_in_the_order_of_the_spine(tmp_path: Path) -> None:
     found = reader_for(tmp_path / "a.epub").read(tmp_path / "a.epub")
     assert found.text == f"# One\n\nFirst.\n\n# Two\n\n{FACT}"
     assert (found.title, found.metadata) == ("Valve book", {"author": "Ann Berg"})
+
+
+def test_a_book_has_all_its_authors_and_its_chapters_all_their_parts(tmp_path: Path) -> None:
+    chapter = (
+        "<html><body><h1>One</h1><p>Text<a epub:type='noteref' href='#n'><sup>1</sup></a>.</p><article>A box of words."
+        "</article><p>After.</p><aside epub:type='footnote' id='n'><p>1. Only in 2023.</p></aside></body></html>"
+    )
+    authors = "".join(f"<dc:creator>{name}</dc:creator>" for name in ("Ann Berg", "Ben", "Ann Berg"))
+    with zipfile.ZipFile(tmp_path / "a.epub", "w") as archive:
+        archive.writestr("META-INF/container.xml", CONTAINER)
+        archive.writestr("OEBPS/c.opf", PACKAGE.replace("<dc:creator>Ann Berg</dc:creator>", authors))
+        archive.writestr("OEBPS/one.xhtml", chapter)
+    found = reader_for(tmp_path / "a.epub").read(tmp_path / "a.epub")
+    assert found.metadata["author"] == "Ann Berg, Ben"
+    assert found.text == "# One\n\nText[1].\n\nA box of words.\n\nAfter.\n\n1. Only in 2023."
 
 
 def test_a_message_gives_headers_and_words_and_names_attachments(tmp_path: Path) -> None:
