@@ -167,7 +167,7 @@ def _lines(batch: Batch, receive: Receive) -> ASGIApp:
         try:
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             async for item in batch.items():
-                await send({"type": "http.response.body", "body": wire.to_json(item) + b"\n", "more_body": True})
+                await send({"type": "http.response.body", "body": wire.to_line(item) + b"\n", "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             batch.cancel()

@@ -167,8 +167,8 @@ def test_a_stop_in_the_middle_of_a_run_keeps_what_is_embedded_for_the_next_one(
     again = HashedWords(dimensions=DIMENSIONS)
     with closing(open_target(data, again)) as target:
         summary = apply(open_corpus(source), target, prune=True)
-    assert 0 < summary.unchanged < 61
-    assert len(again.embedded) == 61 - summary.unchanged
+    assert (summary.new, summary.chunks) == (61, len(again.embedded))
+    assert 0 < summary.chunks < 61
     assert len(documents(data)) == 61
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from api import streams
 from api.queue import FairQueue
-from api.wire import to_json
+from api.wire import to_event, to_json, to_line
 from rag.errors import Cancelled
 from rag.types import Event, Message, TokenEvent
 
@@ -78,3 +79,12 @@ def test_a_caller_who_left_before_the_first_event_is_not_waited_for() -> None:
 
 def test_half_a_surrogate_pair_in_a_stored_text_is_escaped_rather_than_fatal() -> None:
     assert to_json(Message(role="user", content="a\ud800b")) == b'{"role": "user", "content": "a\\ud800b"}'
+
+
+def test_a_value_stays_on_one_line_for_readers_that_know_more_line_ends_than_json() -> None:
+    token = TokenEvent(text="one\x85two\u2028three\u2029four\nfive\x0b\x0c\x1c\x1d\x1e")
+    line = to_line(token)
+    assert len(line.decode().splitlines()) == 1
+    assert json.loads(line) == json.loads(to_json(token))
+    event = to_event("token", 1, token).decode()
+    assert [part.partition(": ")[0] for part in event.splitlines()] == ["id", "event", "data", ""]
