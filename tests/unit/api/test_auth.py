@@ -327,7 +327,7 @@ def test_refusals_are_audited_without_secret_or_question(tmp_path: Path, keys: K
     ]
     written = (tmp_path / AUDIT).read_text("utf-8")
     assert ASK["question"] not in written
-    assert key.split("_")[2][:20] not in written
+    assert key.split("_", 2)[2] not in written  # a secret may hold the sign, too
     assert (tmp_path / AUDIT).stat().st_mode & 0o777 == 0o600
 
 
