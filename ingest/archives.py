@@ -13,6 +13,13 @@ from pathlib import Path
 
 from rag.errors import UnreadableDocument
 
+DAMAGED = (
+    zipfile.BadZipFile, zlib.error, OSError, ArithmeticError, AssertionError, AttributeError, IndexError, KeyError,
+    NotImplementedError, SyntaxError, TypeError, ValueError,
+)  # fmt: skip
+"""What python-docx, python-pptx and lxml raise on damaged files, found by fuzzing; lxml's XMLSyntaxError is a
+SyntaxError."""
+
 MAX_UNPACKED_BYTES = 500 * 1024 * 1024
 """Bytes that a document may unpack to; more is a bomb."""
 MAX_RATIO = 200

@@ -189,7 +189,7 @@ def _delete_documents(domain: str, wanted: list[str], where: list[str]) -> dict[
 
     asked = conditions(where) if where else {}
     with _target(domain, create=False) as target:
-        missing = unknown_fields(target, asked)
+        missing = unknown_fields(target, asked) if asked else []
         result = asdict(remove(target, matching(target, asked) if asked else wanted))
     return {**result, "unknown": [*result["unknown"], *(f"a field {name!r}" for name in missing)]}
 

@@ -6,8 +6,6 @@ Its macro-enabled and template forms are the same format under other names.
 from __future__ import annotations
 
 import re
-import zipfile
-import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,11 +17,6 @@ from ingest.office_tables import Row, repeated, table_lines
 from ingest.readers import Extracted
 from rag.errors import UnreadableDocument
 
-DAMAGED = (
-    zipfile.BadZipFile, zlib.error, OSError, ArithmeticError, AssertionError, AttributeError, IndexError, KeyError,
-    NotImplementedError, SyntaxError, TypeError, ValueError,
-)  # fmt: skip
-"""What python-docx and lxml raise on damaged files, found by fuzzing; lxml's XMLSyntaxError is a SyntaxError."""
 MAX_SPAN = 63
 """Columns of a table, as many as Word makes."""
 
@@ -46,7 +39,7 @@ def read_docx(path: Path) -> Extracted:
         writer = _Writer(_styles(part), _notes(part))
         writer.write(part.element.body)
         running = _running(part)
-    except (PackageNotFoundError, *DAMAGED) as error:
+    except (PackageNotFoundError, *archives.DAMAGED) as error:
         raise UnreadableDocument(f"the DOCX is damaged: {error}") from error
     body = re.sub(r"\n{3,}", "\n\n", "\n".join(writer.lines)).strip()
     title, told = properties(path)

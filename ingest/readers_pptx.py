@@ -5,8 +5,6 @@ Its macro-enabled, show and template forms are the same format under other names
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -21,11 +19,6 @@ from ingest.readers import Extracted
 from ingest.sheet_formats import parsed
 from rag.errors import UnreadableDocument
 
-DAMAGED = (
-    zipfile.BadZipFile, zlib.error, OSError, ArithmeticError, AssertionError, AttributeError, IndexError, KeyError,
-    NotImplementedError, SyntaxError, TypeError, ValueError,
-)  # fmt: skip
-"""What python-pptx and lxml raise on damaged files, found by fuzzing; lxml's XMLSyntaxError is a SyntaxError."""
 MAX_GROUPS = 20
 """Groups within groups of a slide's shapes; deeper ones are no slide that a person drew."""
 LIKE_TOP = 230_000
@@ -51,7 +44,7 @@ def read_pptx(path: Path) -> Extracted:
     archives.check(path, kind="PPTX", holds="ppt/presentation.xml")
     try:
         slides = [_slide(number, slide) for number, slide in enumerate(_opened(path).slides, start=1)]
-    except (PythonPptxError, *DAMAGED) as error:
+    except (PythonPptxError, *archives.DAMAGED) as error:
         raise UnreadableDocument(f"the PPTX is damaged: {error}") from error
     title, told = properties(path)
     first = next((name for name, text in slides if name), "")
