@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from rag.errors import UnreadableDocument
 
@@ -63,3 +64,15 @@ def _check(archive: zipfile.ZipFile, kind: str, holds: str) -> None:
     for part in parts:
         if part.file_size > SMALL_BYTES and part.file_size > MAX_RATIO * max(1, part.compress_size):
             raise UnreadableDocument(f"its part {part.filename[:80]!r} unpacks to more than {MAX_RATIO} times its size")
+
+
+def xml(archive: zipfile.ZipFile, name: str, *, most: int) -> Any:
+    """The root of a part of at most so many bytes; no entity is resolved, nothing fetched.
+
+    Raises KeyError (there is none), SyntaxError (lxml's XMLSyntaxError is one) and ValueError (too large).
+    """
+    from lxml import etree
+
+    if archive.getinfo(name).file_size > most:
+        raise ValueError("it is too large")
+    return etree.fromstring(archive.read(name), etree.XMLParser(resolve_entities=False, no_network=True))

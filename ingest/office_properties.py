@@ -9,8 +9,8 @@ import zipfile
 import zlib
 from datetime import date
 from pathlib import Path
-from typing import Any
 
+from ingest import archives
 from ingest.cleaning import clean
 from rag.types import MetadataValue
 
@@ -42,7 +42,7 @@ def properties(path: Path) -> tuple[str, dict[str, MetadataValue]]:
     try:
         with zipfile.ZipFile(path) as archive:
             name = "meta.xml" if "content.xml" in archive.NameToInfo else _core(archive)
-            elements = list(_parsed(archive, name).iter(*_FIELDS)) if name else []
+            elements = list(archives.xml(archive, name, most=MAX_BYTES).iter(*_FIELDS)) if name else []
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, OSError, KeyError, SyntaxError, ValueError):
         return "", {}  # what is wrong with the file itself its reader says
     for element in elements:
@@ -54,19 +54,10 @@ def properties(path: Path) -> tuple[str, dict[str, MetadataValue]]:
 
 
 def _core(archive: zipfile.ZipFile) -> str:
-    for relation in _parsed(archive, "_rels/.rels"):
+    for relation in archives.xml(archive, "_rels/.rels", most=MAX_BYTES):
         if relation.get("Type", "").endswith(_CORE):
             return str(relation.get("Target", "")).lstrip("/")
     return ""
-
-
-def _parsed(archive: zipfile.ZipFile, name: str) -> Any:
-    """The root of a small part. lxml's XMLSyntaxError is a SyntaxError."""
-    from lxml import etree
-
-    if archive.getinfo(name).file_size > MAX_BYTES:
-        raise ValueError("it is too large")
-    return etree.fromstring(archive.read(name), etree.XMLParser(resolve_entities=False, no_network=True))
 
 
 def _day(text: str) -> str:

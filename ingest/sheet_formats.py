@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ingest import archives
+
 MAX_PART = 32 * 1024 * 1024
 """Bytes of the parts that name sheets and formats; of larger ones no format is read."""
 MAX_TAG = 4096
@@ -74,7 +76,7 @@ class Formats:
         self._styles: list[Format | None] = []
         self._parts: dict[str, str] = {}
         try:
-            self._styles = list(_styles(_parsed(archive, "xl/styles.xml")))
+            self._styles = list(_styles(archives.xml(archive, "xl/styles.xml", most=MAX_PART)))
             self._parts = _sheets(archive)
         except (KeyError, SyntaxError, ValueError):
             self._styles = []  # the reader of the workbook says what is wrong with it
@@ -159,9 +161,12 @@ def _styles(root: Any) -> Iterator[Format | None]:
 
 def _sheets(archive: zipfile.ZipFile) -> dict[str, str]:
     """The part of each sheet, by its name."""
-    targets = {each.get("Id"): each.get("Target", "") for each in _parsed(archive, "xl/_rels/workbook.xml.rels")}
+    targets = {
+        each.get("Id"): each.get("Target", "")
+        for each in archives.xml(archive, "xl/_rels/workbook.xml.rels", most=MAX_PART)
+    }
     found = {}
-    for sheet in _parsed(archive, "xl/workbook.xml").iter("{*}sheet"):
+    for sheet in archives.xml(archive, "xl/workbook.xml", most=MAX_PART).iter("{*}sheet"):
         target = targets.get(sheet.get(_RELATION), "")
         part = target[1:] if target.startswith("/") else f"xl/{target}"
         if part in archive.NameToInfo:
@@ -179,11 +184,3 @@ def _cells(archive: zipfile.ZipFile, part: str) -> Iterator[bytes]:
             for match in _CELL.finditer(block, 0, end):
                 yield match[1]
             rest = block[end:][-MAX_TAG:]  # a longer piece without an end is no tag of a cell
-
-
-def _parsed(archive: zipfile.ZipFile, name: str) -> Any:
-    from lxml import etree
-
-    if archive.getinfo(name).file_size > MAX_PART:
-        raise ValueError("it is too large")
-    return etree.fromstring(archive.read(name), etree.XMLParser(resolve_entities=False, no_network=True))

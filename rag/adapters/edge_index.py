@@ -1,8 +1,8 @@
 """The embedded index: Qdrant Edge, one shard in this process. Knows no domain and no generation.
 
-Dense vectors and BM25 are asked one after the other; how the two rankings become one is rag.fusion's. `rrf` is one engine
-query that fuses by reciprocal ranks itself. Searching is by brute force until `optimize` builds a graph, which pays
-from some ten thousand points on.
+Dense vectors and BM25 are asked one after the other; how the two rankings become one is rag.fusion's. `rrf` is one
+engine query that fuses by reciprocal ranks itself. Searching is by brute force until `optimize` builds a graph, which
+pays from some ten thousand points on.
 """
 
 from __future__ import annotations
