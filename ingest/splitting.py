@@ -17,7 +17,7 @@ from ingest.headers import Headed, header_at, tables
 from rag.types import Chunk
 
 FINGERPRINT = f"sections-2/{SIZES}"
-"""Not raised when fences were paired otherwise: with the same step (`clean-2`) every document is read and split anew."""
+"""Not raised when fences were paired otherwise: by `clean-2`, of the same step, every document is split anew."""
 
 HEADING = re.compile(r"^(#{1,6})[ \t]+(\S[^\n]*)$", re.MULTILINE)
 
