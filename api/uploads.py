@@ -141,5 +141,6 @@ def document_id(filename: str, suffixes: Collection[str]) -> str:
     if long or len(name.encode()) > MAX_NAME_BYTES:
         raise InvalidUpload(f"the file name {shown}… is longer than {MAX_NAME_BYTES} bytes, or a part of it too long")
     if Path(name).suffix.lower() not in suffixes:
-        raise InvalidUpload(f"the format of {shown} is not read; read are {', '.join(sorted(suffixes))}")
+        known = ", ".join(sorted(suffix.removeprefix(".") for suffix in suffixes))
+        raise InvalidUpload(f"the format of {shown} is not read; read are {known}")
     return name
