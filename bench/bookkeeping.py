@@ -14,7 +14,7 @@ import statistics
 import tempfile
 import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,10 @@ class Synthetic:
         drawn = np.array(rows, np.float32).reshape(-1, self.dimensions)
         unit: Vectors = drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
         return unit
+
+    def embed_each(self, calls: Iterable[Sequence[str]]) -> Iterator[Vectors]:
+        """Each by `embed`."""
+        return map(self.embed, calls)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """About a token for four characters."""

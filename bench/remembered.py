@@ -10,7 +10,7 @@ import hashlib
 import json
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,10 @@ class RememberedEmbedder:
                 self._memory.put(keys[i], known[i] or b"")
         rows = [np.frombuffer(value or b"", np.float32) for value in known]
         return np.stack(rows) if rows else np.empty((0, self.dimensions), np.float32)
+
+    def embed_each(self, calls: Iterable[Sequence[str]]) -> Iterator[Vectors]:
+        """Each by `embed`."""
+        return map(self.embed, calls)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """By the embedder."""

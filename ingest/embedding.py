@@ -91,23 +91,36 @@ def embed(
     if tell is not None and characters:
         tell(0, documents, characters)
     missing = sorted(waiting.rows_of, key=len)  # like lengths in one call: less padding
-    first, size, computed = 0, 1 if gentle else CALL_CHUNKS, 0
-    while first < len(missing):
-        if waiting.whole_chunks >= CALL_CHUNKS:
-            yield waiting.take(computed)
-            computed = 0
-        call = missing[first : first + size]
-        begin = time.monotonic()
-        documents, characters = waiting.put(zip(call, embedder.embed(call), strict=True))
-        first += len(call)
+    computed = 0
+    for call, vectors in (_gently if gentle else _at_once)(missing, embedder):
+        documents, characters = waiting.put(zip(call, vectors, strict=True))
         computed += len(call)
-        if gentle:
-            each = (time.monotonic() - begin) / len(call)
-            size = max(1, min(CALL_CHUNKS, 2 * size, int(GENTLE_SECONDS / max(each, 1e-6))))
-            time.sleep(GENTLE_PAUSE)
         if tell is not None:
             tell(len(call), documents, characters)
+        if waiting.whole_chunks >= CALL_CHUNKS and waiting.rows_of:
+            yield waiting.take(computed)
+            computed = 0
     yield waiting.take(computed)
+
+
+def _at_once(texts: Sequence[str], embedder: Embedder) -> Iterator[tuple[Sequence[str], Vectors]]:
+    """The texts, call by call, with their vectors; no wait between two of them."""
+    calls = [texts[first : first + CALL_CHUNKS] for first in range(0, len(texts), CALL_CHUNKS)]
+    return zip(calls, embedder.embed_each(calls), strict=True)
+
+
+def _gently(texts: Sequence[str], embedder: Embedder) -> Iterator[tuple[Sequence[str], Vectors]]:
+    """The same in short calls, with a pause after each."""
+    first, size = 0, 1
+    while first < len(texts):
+        call = texts[first : first + size]
+        begin = time.monotonic()
+        vectors = embedder.embed(call)
+        each = (time.monotonic() - begin) / len(call)
+        size = max(1, min(CALL_CHUNKS, 2 * size, int(GENTLE_SECONDS / max(each, 1e-6))))
+        time.sleep(GENTLE_PAUSE)
+        first += len(call)
+        yield call, vectors
 
 
 class _Waiting:

@@ -255,9 +255,10 @@ class Target:
         self.change()
         changes: list[tuple[str, list[str]]] = []
         stale: list[str] = []
+        known = self.store.chunk_ids([ready.document.id for ready in group])
         for ready, chunks in zip(group, indexed, strict=True):
             new = [chunk.id for chunk in chunks]
-            gone = set(self._known_chunks(ready.document.id)) - set(new)
+            gone = set(known.get(ready.document.id, ())) - set(new)
             stale.extend(gone)
             changes.append((ready.document.id, [*new, *gone]))
         self.store.begin(changes)
@@ -278,7 +279,8 @@ class Target:
         if not document_ids:
             return 0
         self.change()
-        self.store.begin([(name, self._known_chunks(name)) for name in document_ids])
+        known = self.store.chunk_ids(document_ids)
+        self.store.begin([(name, known.get(name, ())) for name in document_ids])
         count = self.index.delete_documents(document_ids)
         self.store.delete(document_ids)
         return count
@@ -347,9 +349,6 @@ class Target:
     def _remove(self, side: Generation) -> None:
         self._drop_index(side)
         self._catalog.remove(self.manifest.domain, side.manifest.generation)
-
-    def _known_chunks(self, document_id: str) -> list[str]:
-        return [chunk.id for chunk in self.store.chunks(document_id)]
 
 
 def _stored(chunks: Sequence[IndexedChunk], *, known: bool) -> list[StoredChunk]:

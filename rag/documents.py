@@ -11,7 +11,6 @@ import json
 import sqlite3
 import threading
 import zlib
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
@@ -22,7 +21,8 @@ from pydantic import NonNegativeInt
 
 from rag.catalog import storage_error
 from rag.errors import CorpusError, StorageFull
-from rag.likeness import alike, lowered, sketch, words_of, words_sha256
+from rag.likeness import lowered, words_sha256
+from rag.linking import known, link, marks, slices
 from rag.page_boxes import PlacedText
 from rag.types import Document, MetadataValue, Value
 
@@ -73,9 +73,6 @@ TABLES = (
 
 MOST_LENDERS = 8
 """Chunks made of one text that are looked at for one whose document may lend its vector."""
-
-MOST_COMPARED = 8
-"""Stored documents that a new one is compared with, word by word: those that share most of its sketch."""
 
 
 class StoredChunk(Value):
@@ -230,6 +227,16 @@ class DocumentStore:
         rows = self._all(query, (document_id,))
         return [StoredChunk(id=row[0], start=row[1], end=row[2], embedded=row[3]) for row in rows]
 
+    def chunk_ids(self, document_ids: Sequence[str]) -> dict[str, list[str]]:
+        """Ids of the chunks of documents; one that has none is left out."""
+        found: dict[str, list[str]] = {}
+        for some in slices(document_ids):
+            # as many question marks as values, nothing of a caller's
+            query = f"SELECT document_id, id FROM chunks WHERE document_id IN ({marks(some)})"  # noqa: S608
+            for document_id, name in self._all(query, some):
+                found.setdefault(document_id, []).append(name)
+        return found
+
     def made_of(self, digests: Sequence[str], *, without: AbstractSet[str] = frozenset()) -> dict[str, str]:
         """A chunk, by its id, whose vector was made of the text with each of these digests, where there is one.
 
@@ -240,14 +247,15 @@ class DocumentStore:
             " (SELECT 1 FROM pending p WHERE p.document_id = c.document_id) ORDER BY c.rowid LIMIT ?"
         )
         found: dict[str, str] = {}
-        with self._lock:
-            try:
-                for digest in digests if self._knows_embedded else ():
-                    rows = self._db.execute(query, (bytes.fromhex(digest), MOST_LENDERS))
-                    if lent := next((name for name, document in rows if document not in without), None):
-                        found[digest] = lent
-            except sqlite3.Error as error:
-                raise _failure(error, self._path) from error
+        for some in slices(digests) if self._knows_embedded else ():
+            # of a text that is new, as most are, no more is asked; question marks alone, as above
+            asked = f"WITH asked (digest) AS (VALUES {', '.join(['(?)'] * len(some))})"
+            held = "EXISTS (SELECT 1 FROM chunks WHERE embedded = digest AND embedded != x'')"
+            known = f"{asked} SELECT digest FROM asked WHERE {held}"  # noqa: S608  # of the two lines above
+            for (digest,) in self._all(known, [bytes.fromhex(digest) for digest in some]):
+                rows = self._all(query, (digest, MOST_LENDERS))
+                if lent := next((name for name, document in rows if document not in without), None):
+                    found[digest.hex()] = lent
         return found
 
     def metadata(self) -> dict[str, dict[str, MetadataValue]]:
@@ -279,39 +287,34 @@ class DocumentStore:
 
     def commit(self, documents: Sequence[tuple[Document, str, Sequence[StoredChunk]]]) -> None:
         """Store (document, recipe, chunks) whose chunks are now in the index, replacing older versions."""
+        last = {document.id: (document, recipe, chunks) for document, recipe, chunks in documents}
+        rows, layouts, likeness, written = [], [], [], []
+        texts: dict[str, tuple[str, list[str]]] = {}
+        for document, recipe, chunks in last.values():
+            metadata = json.dumps(document.metadata, ensure_ascii=False, sort_keys=True)
+            told = (document.file_sha256, document.source, metadata, recipe)
+            rows.append((document.id, document.title, document.text, document.text_sha256, *told))
+            if document.layout:
+                places = zlib.compress(json.dumps(document.layout).encode())
+                layouts.append((document.id, document.text_sha256, places))
+            words = lowered(document.text)
+            if said := words_sha256(words):
+                likeness.append((document.id, said))
+            texts[document.id] = (document.text, words)
+            written += [(c.id, document.id, c.start, c.end, bytes.fromhex(c.embedded)) for c in chunks]
         with self._transaction() as db:
-            for document, recipe, chunks in documents:
-                db.execute(
-                    "INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                    (
-                        document.id,
-                        document.title,
-                        document.text,
-                        document.text_sha256,
-                        document.file_sha256,
-                        document.source,
-                        json.dumps(document.metadata, ensure_ascii=False, sort_keys=True),
-                        recipe,
-                    ),
-                )
-                # a document that was got from here and is written again has no layout with it: the stored one stays
-                old = "DELETE FROM layouts WHERE document_id = ? AND text_sha256 != ?"
-                db.execute(old, (document.id, document.text_sha256))
-                if document.layout:
-                    places = zlib.compress(json.dumps(document.layout).encode())
-                    db.execute(
-                        "INSERT OR REPLACE INTO layouts VALUES (?, ?, ?)", (document.id, document.text_sha256, places)
-                    )
-                words = lowered(document.text)
-                if said := words_sha256(words):
-                    db.execute("INSERT OR REPLACE INTO likeness VALUES (?, ?)", (document.id, said))
-                _link(db, document, sketch(words))
-                db.execute("DELETE FROM chunks WHERE document_id = ?", (document.id,))
-                db.executemany(
-                    "INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?, ?)",
-                    [(c.id, document.id, c.start, c.end, bytes.fromhex(c.embedded)) for c in chunks],
-                )
-                db.execute("DELETE FROM pending WHERE document_id = ?", (document.id,))
+            old = known(db, list(last))
+            # a document that was got from here and is written again has no layout with it: the stored one stays
+            query = "DELETE FROM layouts WHERE document_id = ? AND text_sha256 != ?"
+            db.executemany(query, [(name, last[name][0].text_sha256) for name in old])
+            db.executemany("DELETE FROM likeness WHERE document_id = ?", [(name,) for name in old])
+            db.executemany("DELETE FROM chunks WHERE document_id = ?", [(name,) for name in old])
+            db.executemany("INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+            db.executemany("INSERT OR REPLACE INTO layouts VALUES (?, ?, ?)", layouts)
+            db.executemany("INSERT OR REPLACE INTO likeness VALUES (?, ?)", likeness)
+            db.executemany("INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?, ?)", written)
+            link(db, texts, old=old)
+            db.executemany("DELETE FROM pending WHERE document_id = ?", [(name,) for name in last])
 
     def delete(self, document_ids: Sequence[str]) -> None:
         """Forget documents whose chunks are gone from the index."""
@@ -338,11 +341,11 @@ class DocumentStore:
         """Whether the file has a table that older versions did not make."""
         return self._one("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)) is not None
 
-    def _one(self, sql: str, arguments: tuple[str, ...] = ()) -> tuple[Any, ...] | None:
+    def _one(self, sql: str, arguments: Sequence[str] = ()) -> tuple[Any, ...] | None:
         rows = self._all(sql, arguments)
         return rows[0] if rows else None
 
-    def _all(self, sql: str, arguments: tuple[str | int, ...] = ()) -> list[tuple[Any, ...]]:
+    def _all(self, sql: str, arguments: Sequence[str | int | bytes] = ()) -> list[tuple[Any, ...]]:
         with self._lock:
             try:
                 return self._db.execute(sql, arguments).fetchall()
@@ -354,23 +357,6 @@ def _knows_embedded(db: sqlite3.Connection) -> bool:
     """Whether the file says of chunks what their vectors were made of, as older versions did not."""
     query = "SELECT 1 FROM pragma_table_info('chunks') WHERE name = 'embedded'"
     return db.execute(query).fetchone() is not None
-
-
-def _link(db: sqlite3.Connection, document: Document, bands: Sequence[int]) -> None:
-    """Link a document of this sketch with the stored ones that it is alike, whatever it was linked with before."""
-    for table, column in (("sketches", "document_id"), ("alike", "document_id"), ("alike", "other_id")):
-        # both names come from the line above, never from a caller
-        db.execute(f"DELETE FROM {table} WHERE {column} = ?", (document.id,))  # noqa: S608
-    shared: Counter[str] = Counter()
-    for band in bands:
-        few = "SELECT document_id FROM sketches WHERE band = ? ORDER BY document_id LIMIT ?"
-        shared.update(row[0] for row in db.execute(few, (band, 2 * MOST_COMPARED)))
-    said = words_of(document.text) if shared else None
-    for other, _ in shared.most_common(MOST_COMPARED):
-        (text,) = db.execute("SELECT text FROM documents WHERE id = ?", (other,)).fetchone()
-        if said and alike(said, words_of(text)):
-            db.executemany("INSERT INTO alike VALUES (?, ?)", [(document.id, other), (other, document.id)])
-    db.executemany("INSERT OR IGNORE INTO sketches VALUES (?, ?)", [(band, document.id) for band in bands])
 
 
 def _failure(error: sqlite3.Error | OSError, path: Path) -> CorpusError | StorageFull:

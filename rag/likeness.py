@@ -73,14 +73,13 @@ def words_sha256(found: Sequence[str]) -> str:
 def sketch(found: Sequence[str]) -> list[int]:
     """Numbers of 64 bits of a text's lowered words; one at least it shares with nearly every text that it is alike."""
     encoded = " ".join(found).encode("utf-8", "surrogatepass").split(b" ")  # no word has a blank within
-    pairs = {one + b" " + other for one, other in pairwise(encoded)}
-    if not pairs:
+    if len(encoded) < 2:
         return []
-    hashes = np.fromiter((zlib.crc32(pair) for pair in pairs), np.uint64, len(pairs))
+    hashes = np.array(list({*map(zlib.crc32, map(b" ".join, pairwise(encoded)))}), np.uint64)
     least = ((hashes[:, np.newaxis] * _FACTORS + _ADDENDS) >> np.uint64(32)).min(axis=0).tolist()
     odd = [word for word in found if word in _TURNS or not word.isalpha()]  # few: the others carry no number
-    facts = sorted(Counter(word for word in odd if word in _TURNS or _numeric(word)).items())
-    bands = [repr((facts, least[first : first + ROWS])) for first in range(0, BANDS * ROWS, ROWS)]
+    facts = repr(sorted(Counter(word for word in odd if word in _TURNS or _numeric(word)).items()))
+    bands = [f"({facts}, {least[first : first + ROWS]})" for first in range(0, BANDS * ROWS, ROWS)]
     return [_number(f"{place}/{band}") for place, band in enumerate(bands)]
 
 

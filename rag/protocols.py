@@ -6,7 +6,7 @@ real adapters alike.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -59,6 +59,10 @@ class Embedder(Protocol):
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """(n, d) float32, one unit row a text, in the order given; n = 0 gives (0, d)."""
+        ...
+
+    def embed_each(self, calls: Iterable[Sequence[str]]) -> Iterator[Vectors]:
+        """What `embed` gives for each call, in their order; the next call may be begun before one is given out."""
         ...
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:

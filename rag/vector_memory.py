@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -72,6 +72,10 @@ class RememberingEmbedder:
             while len(self._known) > self._most:
                 self._known.popitem(last=False)
         return out
+
+    def embed_each(self, calls: Iterable[Sequence[str]]) -> Iterator[Vectors]:
+        """See Embedder; what comes many at a time is neither looked for nor remembered."""
+        return self._embedder.embed_each(calls)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """See Embedder."""

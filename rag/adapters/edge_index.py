@@ -11,6 +11,7 @@ import errno
 import json
 import os
 import threading
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -102,7 +103,7 @@ class EdgeIndex:
         points = [
             edge.Point(
                 chunk.id,
-                {DENSE: chunk.vector.tolist(), SPARSE: _sparse(self._bm25.document(chunk.search_text))},
+                {DENSE: _numbers(chunk.vector), SPARSE: _sparse(self._bm25.document(chunk.search_text))},
                 payload_of(chunk),
             )
             for chunk in chunks
@@ -307,6 +308,11 @@ def _is_quantised(folder: Path) -> bool:
         return bool(told["vectors"][DENSE].get("quantization_config"))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False  # whatever else is wrong with it, the engine says when it opens the shard
+
+
+def _numbers(vector: Vectors) -> list[float]:
+    """A vector as the engine takes it in: any sequence of numbers, an array in half of the time of a list."""
+    return cast("list[float]", array("f", vector.astype(np.float32, copy=False).tobytes()))
 
 
 def _sparse(weights: tuple[list[int], list[float]]) -> edge.SparseVector:

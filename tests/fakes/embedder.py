@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -33,6 +33,10 @@ class HashedWords:
             for word in words(text):
                 out[row, int(hashlib.sha256(word.encode("utf-8", "replace")).hexdigest(), 16) % self.dimensions] += 1
         return out / np.linalg.norm(out, axis=1, keepdims=True) if len(texts) else out
+
+    def embed_each(self, calls: Iterable[Sequence[str]]) -> Iterator[Vectors]:
+        for texts in calls:
+            yield self.embed(texts)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return [min(256, len(words(text)) + 2) for text in texts]

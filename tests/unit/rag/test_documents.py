@@ -118,6 +118,35 @@ def test_a_chunk_is_found_by_the_text_that_its_vector_was_made_of(store: Documen
     assert store.made_of([one]) == {}
 
 
+def test_many_documents_are_asked_for_and_written_in_a_few_statements(store: DocumentStore) -> None:
+    names = [f"d{number}" for number in range(1300)]
+    digests = {name: f"{number:032x}" for number, name in enumerate(names)}
+    texts = {name: f"{name} says what no other document says: {name}" for name in names}
+    statements: list[str] = []
+    store._db.set_trace_callback(statements.append)
+    assert store.made_of(list(digests.values())) == {}
+    assert store.chunk_ids(names) == {}
+    assert len(statements) < 10
+    store.commit([(document(name, texts[name]), "r", made(f"c-{name}", digests[name])) for name in names])
+    assert sum(told.startswith("SELECT") for told in statements) < 100
+    store._db.set_trace_callback(None)
+    assert store.made_of([*digests.values(), "ff" * 16]) == {digest: f"c-{name}" for name, digest in digests.items()}
+    assert store.chunk_ids([*names, "absent"]) == {name: [f"c-{name}"] for name in names}
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 100])
+def test_documents_are_linked_alike_however_many_are_written_at_once(store: DocumentStore, at_once: int) -> None:
+    words = "the relief valve of the northern hall opens at a pressure that the table states and closes below it again"
+    texts = {f"d{number:02}": f"{words} {'whenever ' * (number % 3)}" for number in range(6)}
+    texts |= {f"e{number:02}": f"another text altogether, the number {number} of a row of them" for number in range(30)}
+    many = [(document(name, text), "r", ()) for name, text in texts.items()]
+    for first in [*range(0, len(many), at_once), 0, 7]:  # some are written a second time
+        store.commit(many[first : first + at_once])
+    said = {each.id: each.same_as for each in store.summaries()}
+    assert {said[f"d{number:02}"] for number in range(1, 6)} == {"d00"}
+    assert {said[name] for name in said if name.startswith("e")} | {said["d00"]} == {""}
+
+
 def test_a_file_of_an_older_version_knows_of_no_text(tmp_path: Path) -> None:
     path = tmp_path / "documents.sqlite"
     with closing(DocumentStore(path, writable=True)) as store:
