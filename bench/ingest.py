@@ -1,10 +1,10 @@
 """Speed of ingestion over a real corpus, beside the bare embedder and a plain LlamaIndex pipeline in the same run.
 
 The corpus is cut into parts, and each part is embedded bare, ingested into a domain of its own (read, split, embedded,
-written to the default index, stored), partly encoded by plain sentence-transformers in torch fp32, and partly brought
-in by LlamaIndex as its documentation shows it (IngestionPipeline, SentenceSplitter in pieces that the embedder reads
-whole, the same model by HuggingFaceEmbedding, qdrant-client's local mode): in turns, so that other load on the machine
-falls on all alike.
+written to the default index, stored), embedded bare again, so that a machine that becomes slower or faster meanwhile
+favours neither, partly encoded by plain sentence-transformers in torch fp32, and partly brought in by LlamaIndex as its
+documentation shows it (IngestionPipeline, SentenceSplitter in pieces that the embedder reads whole, the same model by
+HuggingFaceEmbedding, qdrant-client's local mode): in turns, so that other load on the machine falls on all alike.
 Ratios are the result; passages a second are a reading. LlamaIndex cuts elsewhere, so that it is compared by characters
 of the documents too, and the smaller ratio counts where all of them are read.
 
@@ -25,7 +25,6 @@ import shutil
 import tempfile
 import time
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,8 +35,8 @@ if TYPE_CHECKING:
     from rag.settings import Settings
 
 PARTS = 2
-"""The one is embedded bare first, the other brought in first. More of them would measure how domains are begun and
-published (0.13 s for ten documents), which a whole corpus does once."""
+"""More of them would measure how domains are begun and published (0.13 s for ten documents), which a whole corpus does
+once."""
 
 SAMPLE = 300
 """Texts that torch encodes, over all parts: at a third of the speed, the whole corpus would take minutes more."""
@@ -137,9 +136,9 @@ def measure(corpus: Path, documents: int, peer_tokens: int, model: Path) -> dict
             part.write_bytes(b"".join(lines[number * size : (number + 1) * size]))
             texts = _texts(part)
             embedder.embed(texts[:64])  # warm
-            turns = [partial(_ingest, part, apart, embedder, whole), partial(_bare, texts, embedder, bare)]
-            for turn in turns if number % 2 else reversed(turns):
-                turn()
+            _bare(texts, embedder, bare)
+            _ingest(part, apart, embedder, whole)
+            _bare(texts, embedder, bare)
             step = max(1, len(texts) * PARTS // SAMPLE)
             chosen = texts[::step]
             begin = time.perf_counter()
