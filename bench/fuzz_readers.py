@@ -35,6 +35,8 @@ SECONDS, MEGABYTES = 20.0, 1024
 """For one file; so much of both is what a mutation may take without being a finding."""
 MAX_BYTES = 300_000
 """Of a file that is mutated: larger ones cost time and find nothing more."""
+MAX_UNPACKED_BYTES = 2_000_000
+"""Of an archive one of whose parts is mutated."""
 TOKENS = [
     b"\x00",
     b"\xff\xff\xff\xff",
@@ -114,7 +116,7 @@ def _within(data: bytes, dice: random.Random) -> bytes:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new:
             names = old.namelist()
-            if len(names) > 500 or sum(part.file_size for part in old.infolist()) > MAX_BYTES:
+            if len(names) > 500 or sum(part.file_size for part in old.infolist()) > MAX_UNPACKED_BYTES:
                 return data[: dice.randrange(len(data))]
             chosen = dice.choice(names)
             for name in names:

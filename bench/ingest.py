@@ -21,12 +21,13 @@ the ratio to the bare embedder can be a tenth off.
 from __future__ import annotations
 
 import argparse
-import gc
 import json
+import multiprocessing
 import os
 import shutil
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -130,27 +131,25 @@ def measure(corpus: Path, documents: int, peer_tokens: int, model: Path, rounds:
     size = -(-len(lines) // PARTS)
     bare, whole, torch, peer = Clock(), Clock(), Clock(), Clock()
     embedder = open_embedder(settings)
-    plain = _plain_encoder(str(model))
-    llama_index = _llama_index_embedder(str(model))
-    gc.freeze()  # what torch and LlamaIndex hold is not to be looked through again and again while we ingest
-    with tempfile.TemporaryDirectory() as folder:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _open_peers, (str(model),)) as peers,
+    ):
         for number in range(PARTS):
             apart = settings.model_copy(update={"data": DataSettings(directory=Path(folder) / f"data-{number}")})
             part = Path(folder) / f"part-{number}.jsonl"
             part.write_bytes(b"".join(lines[number * size : (number + 1) * size]))
             texts = _texts(part)
+            chosen = texts[:: max(1, len(texts) * PARTS // SAMPLE)]
             embedder.embed(texts[:64])  # warm
+            peers.submit(_torch, chosen[:8]).result()  # the same; it is loaded by now
             _bare(texts, embedder, bare)
             for _ in range(rounds):
                 _ingest(part, apart, embedder, whole)
                 _bare(texts, embedder, bare)
                 shutil.rmtree(apart.data.directory)
-            step = max(1, len(texts) * PARTS // SAMPLE)
-            chosen = texts[::step]
-            begin = time.perf_counter()
-            plain.encode(chosen, show_progress_bar=False)
-            torch.add(len(chosen), time.perf_counter() - begin)
-            _llama_index(part, Path(folder) / f"peer-{number}", llama_index, peer_tokens, peer)
+            torch.add(len(chosen), peers.submit(_torch, chosen).result())
+            peer.add(*peers.submit(_llama_index, part, Path(folder) / f"peer-{number}", peer_tokens).result())
     embedder.close()
     by_passages, by_characters = whole.rate / peer.rate, whole.character_rate / peer.character_rate
     return {
@@ -181,23 +180,30 @@ def _model() -> str:
     return str(Path(spec.origin).parent / "model")
 
 
-def _plain_encoder(model: str) -> Any:
-    """What a user would call: SentenceTransformer as it comes, torch, fp32, default batches."""
+_PEERS: list[Any] = []
+"""The plain encoder, and LlamaIndex' embedder: in a process of their own, as their users have them. In ours, what they
+load would weigh on what is measured here."""
+
+
+def _open_peers(model: str) -> None:
+    """What users would call: SentenceTransformer as it comes, torch, fp32, default batches; LlamaIndex over it."""
     import torch
+    from llama_index.embeddings.huggingface import HuggingFaceEmbedding
     from sentence_transformers import SentenceTransformer
 
     torch.set_num_threads(len(os.sched_getaffinity(0)))
-    return SentenceTransformer(model, device="cpu")
+    _PEERS[:] = [SentenceTransformer(model, device="cpu"), HuggingFaceEmbedding(model_name=model, device="cpu")]
 
 
-def _llama_index_embedder(model: str) -> Any:
-    from llama_index.embeddings.huggingface import HuggingFaceEmbedding
+def _torch(texts: list[str]) -> float:
+    """Seconds that torch takes to encode texts."""
+    begin = time.perf_counter()
+    _PEERS[0].encode(texts, show_progress_bar=False)
+    return time.perf_counter() - begin
 
-    return HuggingFaceEmbedding(model_name=model, device="cpu")
 
-
-def _llama_index(part: Path, folder: Path, embedder: Any, tokens: int, clock: Clock) -> None:
-    """Every tenth document of a part, from its line to the stored vectors."""
+def _llama_index(part: Path, folder: Path, tokens: int) -> tuple[int, float, int]:
+    """Every tenth document of a part, from its line to the stored vectors: passages, seconds and characters."""
     from llama_index.core import Document as LlamaDocument
     from llama_index.core.ingestion import IngestionPipeline
     from llama_index.core.node_parser import SentenceSplitter
@@ -210,12 +216,13 @@ def _llama_index(part: Path, folder: Path, embedder: Any, tokens: int, clock: Cl
     rows = [json.loads(line) for line in lines]
     documents = [LlamaDocument(text=row["text"], id_=row["doc_id"], metadata={"title": row["title"]}) for row in rows]
     pipeline = IngestionPipeline(
-        transformations=[SentenceSplitter(chunk_size=tokens), embedder],
+        transformations=[SentenceSplitter(chunk_size=tokens), _PEERS[1]],
         vector_store=QdrantVectorStore(client=client, collection_name="bench"),
     )
     nodes = pipeline.run(documents=documents)
-    clock.add(len(nodes), time.perf_counter() - begin, sum(len(row["text"]) for row in rows))
+    seconds = time.perf_counter() - begin
     client.close()
+    return len(nodes), seconds, sum(len(row["text"]) for row in rows)
 
 
 def _texts(part: Path) -> list[str]:

@@ -15,8 +15,8 @@ from typing import Any
 from rag.errors import UnreadableDocument
 
 DAMAGED = (
-    zipfile.BadZipFile, zlib.error, OSError, ArithmeticError, AssertionError, AttributeError, IndexError, KeyError,
-    NotImplementedError, SyntaxError, TypeError, ValueError,
+    zipfile.BadZipFile, zlib.error, EOFError, OSError, ArithmeticError, AssertionError, AttributeError, IndexError,
+    KeyError, NotImplementedError, SyntaxError, TypeError, ValueError,
 )  # fmt: skip
 """What python-docx, python-pptx and lxml raise on damaged files, found by fuzzing; lxml's XMLSyntaxError is a
 SyntaxError."""
@@ -42,7 +42,12 @@ def bounded(path: Path, *, kind: str, holds: str) -> Iterator[zipfile.ZipFile]:
             _check(archive, kind, holds)
             yield archive
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, UnicodeDecodeError) as error:
-        raise UnreadableDocument(f"the file is no {kind}, or a damaged one: {error}") from error
+        raise UnreadableDocument(f"the file is no {kind}, or a damaged one: {told(error)}") from error
+
+
+def told(error: BaseException) -> str:
+    """What a library says of a damaged file; `zipfile` says nothing where a part ends too early."""
+    return str(error) or "one of its parts ends too early"
 
 
 def check(path: Path, *, kind: str, holds: str) -> None:

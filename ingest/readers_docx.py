@@ -40,7 +40,7 @@ def read_docx(path: Path) -> Extracted:
         writer.write(part.element.body)
         running = _running(part)
     except (PackageNotFoundError, *archives.DAMAGED) as error:
-        raise UnreadableDocument(f"the DOCX is damaged: {error}") from error
+        raise UnreadableDocument(f"the DOCX is damaged: {archives.told(error)}") from error
     body = re.sub(r"\n{3,}", "\n\n", "\n".join(writer.lines)).strip()
     title, told = properties(path)
     first = re.search(r"^# (.+)$", body, re.MULTILINE)

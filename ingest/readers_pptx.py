@@ -45,7 +45,7 @@ def read_pptx(path: Path) -> Extracted:
     try:
         slides = [_slide(number, slide) for number, slide in enumerate(_opened(path).slides, start=1)]
     except (PythonPptxError, *archives.DAMAGED) as error:
-        raise UnreadableDocument(f"the PPTX is damaged: {error}") from error
+        raise UnreadableDocument(f"the PPTX is damaged: {archives.told(error)}") from error
     title, told = properties(path)
     first = next((name for name, text in slides if name), "")
     return Extracted("\n\n".join(text for _, text in slides if text), title or first, told)

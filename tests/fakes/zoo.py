@@ -6,8 +6,10 @@ Each is made here, none is kept; the same seed makes the same zoo. `tests/integr
 
 from __future__ import annotations
 
+import io
 import os
 import random
+import zipfile
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -79,6 +81,19 @@ def _damaged(suffix: str, data: bytes) -> Iterator[tuple[str, bytes]]:
         for _ in range(max(3, len(data) // 500)):
             changed[dice.randrange(len(data))] = dice.randrange(256)
         yield f"damaged/flips{number}{suffix}", bytes(changed)
+    if data.startswith(b"PK"):
+        yield f"damaged/short-part{suffix}", _short_part(data)
+
+
+def _short_part(data: bytes) -> bytes:
+    """The archive, of whose last part fewer bytes are there than its directory says."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+        new.infolist()[-1].file_size += 1_000_000
+        new.infolist()[-1].compress_size += 1_000_000
+    return out.getvalue()
 
 
 def _misnamed() -> Iterator[tuple[str, bytes]]:

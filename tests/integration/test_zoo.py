@@ -82,6 +82,7 @@ def test_none_hangs_and_none_kills_its_reader(seen: Seen) -> None:
     _, reasons = seen
     assert [source for source, reason in reasons.items() if "took longer" in reason] == []
     assert [source for source, reason in reasons.items() if "crashed" in reason] == []
+    assert [source for source, reason in reasons.items() if "its reader failed" in reason] == []
 
 
 @pytest.mark.parametrize("name", [f"sound{suffix}" for suffix in zoo.samples()])
@@ -106,6 +107,8 @@ def test_text_is_read_in_its_encoding(seen: Seen, encoding: str) -> None:
         ("bombs/grows.docx", "unpacks to more than 200 times its size"),
         ("bombs/grows.epub", "unpacks to more than 200 times its size"),
         ("bombs/parts.pptx", "21,001 parts"),
+        ("damaged/short-part.docx", "the DOCX is damaged: "),
+        ("damaged/short-part.pptx", "the PPTX is damaged: "),
         ("bombs/password.xlsx", "encrypted and needs a password"),
         ("misnamed/pdf.docx", "a PDF by its content"),
         ("misnamed/txt.pdf", "damaged"),
