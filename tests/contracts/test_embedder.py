@@ -70,7 +70,7 @@ def test_like_texts_are_nearer_than_unlike_ones(embedder: Embedder) -> None:
 
 
 def test_calls_one_after_the_other_give_what_each_gives_alone(embedder: Embedder) -> None:
-    calls = [TEXTS, [], *([f"valve {n} opens at {n} bar " * (1 + n % 40)] * (n % 7) for n in range(60)), ["the end"]]
+    calls = [TEXTS, [], *([f"valve {n} opens at {n} bar " * (1 + n % 9)] * (n % 7) for n in range(24)), ["the end"]]
     rows = list(embedder.embed_each(calls))
     assert [row.shape for row in rows] == [(len(call), embedder.dimensions) for call in calls]
     for call, row in zip(calls, rows, strict=True):
