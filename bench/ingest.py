@@ -96,6 +96,8 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.suites is None:
         parser.error("name the folder of the suites: --suites DIR, or SUITES=DIR")
+    if arguments.rounds < 1:
+        parser.error("at least one round")
     corpus = Path(arguments.suites) / arguments.suite / "corpus.jsonl"
     with tempfile.TemporaryDirectory() as folder:
         model = cut(Path(_model()), Path(folder), arguments.layers) if arguments.layers else Path(_model())

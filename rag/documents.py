@@ -15,14 +15,14 @@ from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import NonNegativeInt
 
 from rag.catalog import storage_error
 from rag.errors import CorpusError, StorageFull
 from rag.likeness import lowered, words_sha256
-from rag.linking import known, link, marks, slices
+from rag.linking import link
 from rag.page_boxes import PlacedText
 from rag.types import Document, MetadataValue, Value
 
@@ -71,8 +71,14 @@ TABLES = (
 )
 """Of what is kept of a document, and the column with its id."""
 
+AT_ONCE = 500
+"""Values of one statement: SQLite takes 999 at the least."""
+
 MOST_LENDERS = 8
 """Chunks made of one text that are looked at for one whose document may lend its vector."""
+
+
+T = TypeVar("T")
 
 
 class StoredChunk(Value):
@@ -230,9 +236,9 @@ class DocumentStore:
     def chunk_ids(self, document_ids: Sequence[str]) -> dict[str, list[str]]:
         """Ids of the chunks of documents; one that has none is left out."""
         found: dict[str, list[str]] = {}
-        for some in slices(document_ids):
+        for some in _slices(document_ids):
             # as many question marks as values, nothing of a caller's
-            query = f"SELECT document_id, id FROM chunks WHERE document_id IN ({marks(some)})"  # noqa: S608
+            query = f"SELECT document_id, id FROM chunks WHERE document_id IN ({_marks(some)})"  # noqa: S608
             for document_id, name in self._all(query, some):
                 found.setdefault(document_id, []).append(name)
         return found
@@ -247,7 +253,7 @@ class DocumentStore:
             " (SELECT 1 FROM pending p WHERE p.document_id = c.document_id) ORDER BY c.rowid LIMIT ?"
         )
         found: dict[str, str] = {}
-        for some in slices(digests) if self._knows_embedded else ():
+        for some in _slices(digests) if self._knows_embedded else ():
             # of a text that is new, as most are, no more is asked; question marks alone, as above
             asked = f"WITH asked (digest) AS (VALUES {', '.join(['(?)'] * len(some))})"
             held = "EXISTS (SELECT 1 FROM chunks WHERE embedded = digest AND embedded != x'')"
@@ -303,7 +309,7 @@ class DocumentStore:
             texts[document.id] = (document.text, words)
             written += [(c.id, document.id, c.start, c.end, bytes.fromhex(c.embedded)) for c in chunks]
         with self._transaction() as db:
-            old = known(db, list(last))
+            old = _known(db, list(last))
             # a document that was got from here and is written again has no layout with it: the stored one stays
             query = "DELETE FROM layouts WHERE document_id = ? AND text_sha256 != ?"
             db.executemany(query, [(name, last[name][0].text_sha256) for name in old])
@@ -357,6 +363,26 @@ def _knows_embedded(db: sqlite3.Connection) -> bool:
     """Whether the file says of chunks what their vectors were made of, as older versions did not."""
     query = "SELECT 1 FROM pragma_table_info('chunks') WHERE name = 'embedded'"
     return db.execute(query).fetchone() is not None
+
+
+def _known(db: sqlite3.Connection, names: Sequence[str]) -> list[str]:
+    """Those of the documents that are stored."""
+    found: list[str] = []
+    for some in _slices(names):
+        # as many question marks as values, nothing of a caller's
+        found += [row[0] for row in db.execute(f"SELECT id FROM documents WHERE id IN ({_marks(some)})", some)]  # noqa: S608
+    return found
+
+
+def _slices(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    """The values, as many at a time as one statement takes."""
+    for first in range(0, len(values), AT_ONCE):
+        yield values[first : first + AT_ONCE]
+
+
+def _marks(values: Sequence[object]) -> str:
+    """A question mark for each."""
+    return ", ".join("?" * len(values))
 
 
 def _failure(error: sqlite3.Error | OSError, path: Path) -> CorpusError | StorageFull:

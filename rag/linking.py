@@ -6,20 +6,15 @@ embedder each statement for every document is felt. Knows the tables `sketches`,
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Collection, Mapping, Sequence
 
 from rag.likeness import alike, sketch, words_of
 
 MOST_COMPARED = 8
 """Stored documents that a new one is compared with, word by word: those that share most of its sketch."""
-
-AT_ONCE = 500
-"""Values of one statement: SQLite takes 999 at the least."""
-
-T = TypeVar("T")
 
 
 def link(db: sqlite3.Connection, texts: Mapping[str, tuple[str, Sequence[str]]], *, old: Collection[str]) -> None:
@@ -41,34 +36,12 @@ def link(db: sqlite3.Connection, texts: Mapping[str, tuple[str, Sequence[str]]],
     _insert(db, waiting)
 
 
-def known(db: sqlite3.Connection, names: Sequence[str]) -> list[str]:
-    """Those of the documents that are stored."""
-    found: list[str] = []
-    for some in slices(names):
-        # as many question marks as values, nothing of a caller's
-        found += [row[0] for row in db.execute(f"SELECT id FROM documents WHERE id IN ({marks(some)})", some)]  # noqa: S608
-    return found
-
-
-def slices(values: Sequence[T]) -> Iterator[Sequence[T]]:
-    """The values, as many at a time as one statement takes."""
-    for first in range(0, len(values), AT_ONCE):
-        yield values[first : first + AT_ONCE]
-
-
-def marks(values: Sequence[object]) -> str:
-    """A question mark for each."""
-    return ", ".join("?" * len(values))
-
-
 def _shared(db: sqlite3.Connection, bands: Sequence[int]) -> set[int]:
     """The bands that a stored document has too, or two of those that are written."""
     counts = Counter(bands)
-    shared = {band for band, count in counts.items() if count > 1}
-    for some in slices(list(counts)):
-        query = f"SELECT DISTINCT band FROM sketches WHERE band IN ({marks(some)})"  # noqa: S608  # as above
-        shared.update(row[0] for row in db.execute(query, some))
-    return shared
+    query = "SELECT DISTINCT band FROM sketches WHERE band IN (SELECT value FROM json_each(?))"
+    stored = {row[0] for row in db.execute(query, (json.dumps(list(counts)),))}
+    return stored | {band for band, count in counts.items() if count > 1}
 
 
 def _compare(db: sqlite3.Connection, name: str, text: str, bands: Sequence[int]) -> None:

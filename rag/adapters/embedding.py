@@ -14,7 +14,6 @@ import json
 import os
 import threading
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -96,17 +95,19 @@ class SentenceEmbedder:
 
     def embed_each(self, calls: Iterable[Sequence[str]]) -> Iterator[Vectors]:
         """What `embed` gives for each call; see rag.protocols.Embedder."""
-        with self._lock, closing(self._opened().encode_each(_plain(texts) for texts in calls)) as each:
+        with self._lock:
+            each = self._opened().encode_each(_plain(texts) for texts in calls)
+        try:
             while True:
-                self._opened()
-                vectors = next(each, None)
+                with self._lock:  # others may embed while the caller has the vectors of a call
+                    self._opened()
+                    vectors = next(each, None)
                 if vectors is None:
                     return
-                self._lock.release()  # others may embed while the caller has these
-                try:
-                    yield vectors
-                finally:
-                    self._lock.acquire()
+                yield vectors
+        finally:
+            with self._lock:
+                each.close()
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text that are read."""
