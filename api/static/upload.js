@@ -3,7 +3,7 @@
 import { allowed, documentPath, dropped, json, key, problemOf, request } from "/page/api.js";
 import { by, el, plural, say } from "/page/text.js";
 
-const POLL = 500;
+const [SOONEST, LATEST, SLOWER] = [100, 1000, 1.2]; // milliseconds between two looks: a short job ends soon
 const UNFINISHED = ["queued", "running"];
 
 export class Upload {
@@ -41,9 +41,9 @@ export class Upload {
     try {
       let job = await this.#transfer(documentPath(domain, "").replace(/\/$/, ""), body);
       this.running = { job: job.id };
-      while (UNFINISHED.includes(job.state)) {
+      for (let wait = SOONEST; UNFINISHED.includes(job.state); wait = Math.min(LATEST, SLOWER * wait)) {
         this.#follow(job);
-        await new Promise((resolve) => setTimeout(resolve, POLL));
+        await new Promise((resolve) => setTimeout(resolve, wait));
         job = await json(`/v1/jobs/${encodeURIComponent(job.id)}`);
       }
       this.#end(job);

@@ -197,7 +197,7 @@ def test_a_key_for_one_domain_uploads_to_it_with_progress_that_moves_and_asks_wh
     browser: Browser, server: Served, tmp_path: Path, screenshots: Path
 ) -> None:
     files = []
-    for bay in range(1, 31):
+    for bay in range(1, 61):
         rows = " ".join(
             f"Row {row} of bay {bay} holds pallets of grade {(row * 7 + bay) % 13}." for row in range(1, bay)
         )
@@ -217,9 +217,9 @@ def test_a_key_for_one_domain_uploads_to_it_with_progress_that_moves_and_asks_wh
         dialog.get_by_role("button", name="Add").click()
         expect(dialog.get_by_role("progressbar")).to_be_visible()
         expect(dialog.get_by_role("button", name="Cancel")).to_be_visible()
-        expect(dialog).to_contain_text("of 30 documents", timeout=PATIENCE)
+        expect(dialog).to_contain_text("of 60 documents", timeout=PATIENCE)
         page.screenshot(path=screenshots / "served-upload.png")
-        expect(dialog).to_contain_text("Done: 30 new.", timeout=PATIENCE)
+        expect(dialog).to_contain_text("Done: 60 new.", timeout=PATIENCE)
         read = [at for words, at in page.evaluate("steps") if words.startswith("Reading, ")]
         assert len({at for at in read if 0 < at < 1}) >= 3, read
         assert read == sorted(read)
@@ -229,7 +229,7 @@ def test_a_key_for_one_domain_uploads_to_it_with_progress_that_moves_and_asks_wh
         assert list(dict.fromkeys(words for words in heard if words != "Waiting for its turn"))[:3] == [
             "Sending",
             "Reading",
-            "Done: 30 new.",
+            "Done: 60 new.",
         ]
         assert heard.count("Reading") <= 5
         dialog.get_by_role("button", name="Close").click()
