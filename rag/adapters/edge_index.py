@@ -15,7 +15,7 @@ from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import qdrant_edge as edge
@@ -40,8 +40,14 @@ from rag.errors import CorpusError, IncompatibleIndex, IndexLocked, IndexUnavail
 from rag.protocols import EVERYTHING, IndexedChunk, Vectors
 from rag.types import Condition, FieldType, Filter, Passage, RetrievalMode
 
-OPTIMIZE_FROM = 20_000
+GRAPH_FROM = 20_000
 """Points. Below, brute force answers in about a millisecond; building the graph for 10,000 takes two seconds."""
+
+GRAPH_KILOBYTES, NO_GRAPH_KILOBYTES = 10_000, 1 << 40
+"""Of vectors in a segment, from where the engine builds a graph for it: its own default, and never."""
+
+Built = Literal["plain", "graph", "quantised"]
+"""What a shard is told to build for searching: nothing, a graph, or one over vectors of one byte a dimension."""
 
 RESERVE_BYTES = 64 << 20
 """Below so much free space nothing is written: the engine writes into mapped files, and a page for which the disk has
@@ -82,14 +88,15 @@ class EdgeIndex:
         self._shard: edge.EdgeShard | None = None
         self._fields = dict(fields)
         self._dimensions = dimensions
+        self._added = False
         with self._errors():
             if create:
                 folder.mkdir(parents=True, exist_ok=True)
                 self._check_room()
             if (folder / "edge_config.json").exists() or any(folder.glob("segments/*")):
-                shard = edge.EdgeShard.load(str(folder), _config(dimensions, quantised=_is_quantised(folder)))
+                shard = edge.EdgeShard.load(str(folder), _config(dimensions, _told(folder)))
             elif create:
-                shard = edge.EdgeShard.create(str(folder), _config(dimensions))
+                shard = edge.EdgeShard.create(str(folder), _config(dimensions, "plain"))
             else:
                 raise CorpusError(f"there is no index in {folder}: delete the domain and ingest it again")
         self._shard = shard
@@ -111,6 +118,7 @@ class EdgeIndex:
         if points:
             with self._errors():
                 self._check_room()
+                self._added = True
                 self._open().update(edge.UpdateOperation.upsert_points(points))
 
     def delete_documents(self, document_ids: Sequence[str]) -> int:
@@ -131,12 +139,19 @@ class EdgeIndex:
                 self._open().update(edge.UpdateOperation.delete_points(list(ids)))
 
     def optimize(self) -> None:
-        """Build search structures where the shard is large enough for them to pay."""
+        """Build search structures where the shard is large enough for them to pay, and give back what deletion left.
+
+        The engine writes nothing where something was deleted: without this, a domain whose documents change grows by
+        every version. One without a graph that was only taken from waits for the next addition, so that a deletion is
+        quick.
+        """
         with self._errors():
-            if self.count() >= OPTIMIZE_FROM:
+            count = self.count()
+            if count >= GRAPH_FROM or self._added:
                 self._check_room(sum(path.stat().st_blocks * 512 for path in self._folder.rglob("*")))
-                if self.count() >= QUANTISE_FROM and not _is_quantised(self._folder):
-                    self._quantise()
+                told = _told(self._folder)
+                if (wanted := _fitting(count, told)) != told:
+                    self._tell(wanted)
                 self._open().optimize()
             self._open().flush()
 
@@ -230,12 +245,12 @@ class EdgeIndex:
         passages.sort(key=lambda p: (-p.score, p.document_id, p.start))
         return passages[:limit]
 
-    def _quantise(self) -> None:
-        """Have what is built from now on built over quantised vectors: said to the engine when it opens a shard."""
+    def _tell(self, built: Built) -> None:
+        """Have this built from now on: said to the engine when it opens a shard."""
         with self._lock:
             self._open().close()
             self._shard = None
-            self._shard = edge.EdgeShard.load(str(self._folder), _config(self._dimensions, quantised=True))
+            self._shard = edge.EdgeShard.load(str(self._folder), _config(self._dimensions, built))
 
     def _index_fields(self) -> None:
         with self._errors():
@@ -289,25 +304,37 @@ class EdgeIndex:
         return StorageFull(f"no space left for {self._folder}: free some, or set UNDERSTUDY_DATA__DIRECTORY elsewhere")
 
 
-def _config(dimensions: int, *, quantised: bool = False) -> edge.EdgeConfig:
+def _config(dimensions: int, built: Built) -> edge.EdgeConfig:
     """A shard's configuration. An existing shard takes it over: it must say again what the shard was told before."""
+    quantised = built == "quantised"
     small = edge.ScalarQuantizationConfig(type=edge.ScalarType.Int8, memory=edge.Memory.Pinned) if quantised else None
     dense = edge.EdgeVectorParams(size=dimensions, distance=edge.Distance.Dot, quantization_config=small)
+    kilobytes = NO_GRAPH_KILOBYTES if built == "plain" else GRAPH_KILOBYTES
     return edge.EdgeConfig(
         vectors={DENSE: dense},
         sparse_vectors={SPARSE: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)},
         # read ahead when a shard is opened, or each passage costs a page fault when it is first found
         payload_memory=edge.Memory.Cold if quantised else edge.Memory.Cached,
+        optimizers=edge.EdgeOptimizersConfig(indexing_threshold=kilobytes),  # one left out stays as it was told before
     )
 
 
-def _is_quantised(folder: Path) -> bool:
-    """Whether a shard was told to quantise."""
+def _fitting(count: int, told: Built) -> Built:
+    """What a shard of so many points is to build; what is quantised stays so."""
+    if count >= QUANTISE_FROM or told == "quantised":
+        return "quantised"
+    return "graph" if count >= GRAPH_FROM else "plain"
+
+
+def _told(folder: Path) -> Built:
+    """What a shard was told to build."""
     try:
-        told = json.loads((folder / "edge_config.json").read_text("utf-8"))
-        return bool(told["vectors"][DENSE].get("quantization_config"))
+        config = json.loads((folder / "edge_config.json").read_text("utf-8"))
+        if config["vectors"][DENSE].get("quantization_config"):
+            return "quantised"
+        return "plain" if config["optimizers"]["indexing_threshold"] == NO_GRAPH_KILOBYTES else "graph"
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return False  # whatever else is wrong with it, the engine says when it opens the shard
+        return "graph"  # whatever else is wrong with it, the engine says when it opens the shard
 
 
 def _numbers(vector: Vectors) -> list[float]:

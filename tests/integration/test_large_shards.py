@@ -1,4 +1,4 @@
-"""A shard that is large enough to be quantised: what is found stays the same, over a reopening and further changes."""
+"""What a shard builds by its size, and that it does not grow by what is gone; what is found stays the same."""
 
 import uuid
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ COUNT = 3000
 
 @pytest.fixture(autouse=True)
 def early(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(edge_index, "OPTIMIZE_FROM", 1000)
+    monkeypatch.setattr(edge_index, "GRAPH_FROM", 2000)
     monkeypatch.setattr(edge_index, "QUANTISE_FROM", COUNT)
 
 
@@ -59,6 +59,52 @@ def recall(index: EdgeIndex, vectors: Vectors, held: range) -> float:
 
 def quantised(folder: Path) -> Iterator[Path]:
     return folder.glob("segments/*/*/quantized*")
+
+
+def graph(folder: Path) -> Iterator[Path]:
+    return folder.glob("segments/*/*/graph.bin")
+
+
+def megabytes(folder: Path) -> float:
+    return sum(path.stat().st_blocks * 512 for path in folder.rglob("*")) / 1e6
+
+
+def test_a_small_shard_has_no_graph_and_one_that_grows_has(tmp_path: Path, vectors: Vectors) -> None:
+    for count, built in ((1999, False), (2000, True)):
+        with closing(opened(tmp_path, create=True)) as index:
+            index.upsert(chunks(vectors, range(count)))
+            index.optimize()
+            assert recall(index, vectors, range(count)) >= 0.98
+        assert any(graph(tmp_path)) is built
+
+
+def test_a_graph_goes_with_what_made_it_worth_while(tmp_path: Path, vectors: Vectors) -> None:
+    with closing(opened(tmp_path, create=True)) as index:
+        index.upsert(chunks(vectors, range(2000)))
+        index.optimize()
+    assert any(graph(tmp_path))
+    with closing(opened(tmp_path, create=True)) as index:
+        index.delete_documents([f"doc-{number}" for number in range(900)])
+        index.upsert(chunks(vectors, range(2000, 2001)))
+        index.optimize()
+        assert recall(index, vectors, range(900, 2001)) >= 0.98
+    assert not any(graph(tmp_path))
+
+
+def test_a_shard_whose_documents_change_does_not_grow_with_every_version(tmp_path: Path, vectors: Vectors) -> None:
+    sizes = []
+    for turn in range(10):
+        with closing(opened(tmp_path, create=True)) as index:
+            if turn:
+                index.delete_documents([f"doc-{number}" for number in range(1000)])
+                index.optimize()  # a deletion alone leaves the room to the next addition
+            index.upsert(chunks(vectors, range(1500)))
+            index.optimize()
+            assert index.count() == 1500
+        sizes.append(megabytes(tmp_path))
+    assert max(sizes) < 3 * sizes[0], sizes
+    with closing(opened(tmp_path)) as index:
+        assert recall(index, vectors, range(1500)) == 1.0
 
 
 def test_a_large_shard_is_quantised_and_finds_what_it_found(tmp_path: Path, vectors: Vectors) -> None:
