@@ -71,14 +71,51 @@ class Embedded:
         ]
 
 
+class Group:
+    """Documents that are embedded together, whose vectors come in, text by text; what is lent is there at once."""
+
+    def __init__(self, documents: Sequence[Ready], domain: str, dimensions: int, lender: Lender) -> None:
+        """Raises the store's errors."""
+        self._domain, self._documents = domain, documents
+        self._left = [len(ready.chunks) for ready in documents]
+        self._begins = list(accumulate(self._left, initial=0))
+        self._owners = [number for number, ready in enumerate(documents) for _ in ready.chunks]
+        self._vectors = np.empty((len(self._owners), dimensions), np.float32)
+        self._whole = [number for number, left in enumerate(self._left) if not left]
+        self.whole_chunks = 0
+        """Of the documents that can be taken."""
+        self.rows_of: dict[str, list[int]] = {}
+        """Rows that wait, by their text: equal ones are embedded once."""
+        texts = (embedded_text(ready.document, chunk) for ready in documents for chunk in ready.chunks)
+        for row, text in enumerate(texts):
+            self.rows_of.setdefault(text, []).append(row)
+        self.lent = self.put(lender.vectors(list(self.rows_of)).items())
+        """Documents that were whole by what was lent, and its characters."""
+
+    def put(self, vectors: Iterable[tuple[str, Vectors]]) -> tuple[int, int]:
+        """Take in the vectors of some texts; the documents that became whole by them, and the characters."""
+        before, characters = len(self._whole), 0
+        for text, vector in vectors:
+            for row in self.rows_of.pop(text, ()):
+                characters += len(text)
+                self._vectors[row] = vector
+                owner = self._owners[row]
+                self._left[owner] -= 1
+                if not self._left[owner]:
+                    self._whole.append(owner)
+                    self.whole_chunks += len(self._documents[owner].chunks)
+        return len(self._whole) - before, characters
+
+    def take(self, computed: int) -> Embedded:
+        """The documents that became whole since they were taken before."""
+        rows = [row for number in self._whole for row in range(self._begins[number], self._begins[number + 1])]
+        taken = [self._documents[number] for number in self._whole]
+        self._whole, self.whole_chunks = [], 0
+        return Embedded(self._domain, taken, self._vectors[rows], computed)
+
+
 def embed(
-    group: Sequence[Ready],
-    domain: str,
-    embedder: Embedder,
-    *,
-    lender: Lender,
-    gentle: bool = False,
-    tell: Callable[[int, int, int], None] | None = None,
+    group: Group, embedder: Embedder, *, gentle: bool = False, tell: Callable[[int, int, int], None] | None = None
 ) -> Iterator[Embedded]:
     """A group's documents with their vectors, each as soon as it is whole, some `CALL_CHUNKS` chunks at a time.
 
@@ -86,21 +123,20 @@ def embed(
     chunks, and the documents and characters settled by it. gentle: in short calls, because others wait for the
     embedder too.
     """
-    waiting = _Waiting(domain, group, embedder.dimensions)
-    documents, characters = waiting.put(lender.vectors(list(waiting.rows_of)).items())
+    documents, characters = group.lent
     if tell is not None and characters:
         tell(0, documents, characters)
-    missing = sorted(waiting.rows_of, key=len)  # like lengths in one call: less padding
+    missing = sorted(group.rows_of, key=len)  # like lengths in one call: less padding
     computed = 0
     for call, vectors in (_gently if gentle else _at_once)(missing, embedder):
-        documents, characters = waiting.put(zip(call, vectors, strict=True))
+        documents, characters = group.put(zip(call, vectors, strict=True))
         computed += len(call)
         if tell is not None:
             tell(len(call), documents, characters)
-        if waiting.whole_chunks >= CALL_CHUNKS and waiting.rows_of:
-            yield waiting.take(computed)
+        if group.whole_chunks >= CALL_CHUNKS and group.rows_of:
+            yield group.take(computed)
             computed = 0
-    yield waiting.take(computed)
+    yield group.take(computed)
 
 
 def _at_once(texts: Sequence[str], embedder: Embedder) -> Iterator[tuple[Sequence[str], Vectors]]:
@@ -121,46 +157,6 @@ def _gently(texts: Sequence[str], embedder: Embedder) -> Iterator[tuple[Sequence
         time.sleep(GENTLE_PAUSE)
         first += len(call)
         yield call, vectors
-
-
-class _Waiting:
-    """A group whose vectors come in, text by text."""
-
-    def __init__(self, domain: str, group: Sequence[Ready], dimensions: int) -> None:
-        self._domain, self._group = domain, group
-        self._left = [len(ready.chunks) for ready in group]
-        self._begins = list(accumulate(self._left, initial=0))
-        self._owners = [number for number, ready in enumerate(group) for _ in ready.chunks]
-        self._vectors = np.empty((len(self._owners), dimensions), np.float32)
-        self._whole = [number for number, left in enumerate(self._left) if not left]
-        self.whole_chunks = 0
-        """Of the documents that can be taken."""
-        self.rows_of: dict[str, list[int]] = {}
-        """Rows that wait, by their text: equal ones are embedded once."""
-        texts = (embedded_text(ready.document, chunk) for ready in group for chunk in ready.chunks)
-        for row, text in enumerate(texts):
-            self.rows_of.setdefault(text, []).append(row)
-
-    def put(self, vectors: Iterable[tuple[str, Vectors]]) -> tuple[int, int]:
-        """Take in the vectors of some texts; the documents that became whole by them, and the characters."""
-        before, characters = len(self._whole), 0
-        for text, vector in vectors:
-            for row in self.rows_of.pop(text, ()):
-                characters += len(text)
-                self._vectors[row] = vector
-                owner = self._owners[row]
-                self._left[owner] -= 1
-                if not self._left[owner]:
-                    self._whole.append(owner)
-                    self.whole_chunks += len(self._group[owner].chunks)
-        return len(self._whole) - before, characters
-
-    def take(self, computed: int) -> Embedded:
-        """The documents that became whole since they were taken before."""
-        rows = [row for number in self._whole for row in range(self._begins[number], self._begins[number + 1])]
-        taken = [self._group[number] for number in self._whole]
-        self._whole, self.whole_chunks = [], 0
-        return Embedded(self._domain, taken, self._vectors[rows], computed)
 
 
 def weight(ready: Ready) -> int:

@@ -35,7 +35,9 @@ class Headed:
 
 def tables(text: str, start: int, end: int) -> list[Headed]:
     """Every run of two rows and more within `text[start:end]`; the header is empty where there is none."""
-    found = []
+    found: list[Headed] = []
+    if text.find("|", start, end) < 0:
+        return found
     for match in _TABLE.finditer(text, start, end):
         first, _, rest = match[0].partition("\n")
         found.append(Headed(match.start(), match.start() + len(first) + 1, match.end(), _header(first, rest)))

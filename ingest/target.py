@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from ingest import chunkers
 from ingest.chunkers import chunks_of
-from ingest.embedding import Embedded, Ready, embed
+from ingest.embedding import Embedded, Group, Ready, embed
 from ingest.lending import Lender, digest
 from ingest.recipes import chunker_of, embedded_as_today
 from rag.catalog import Catalog, Generation, Manifest, Unfinished, check_compatible, new_manifest
@@ -233,18 +233,17 @@ class Target:
 
     # --- writing ---
 
-    def embed(self, group: list[Ready], tell: Callable[[int, int, int], None] | None = None) -> Iterator[Embedded]:
-        """A group's documents with their vectors, to be written; `tell` as in ingest.embedding."""
+    def prepare(self, documents: list[Ready]) -> Group:
+        """Documents to be embedded together, with what the domain lends them; from now on they lend nothing."""
         self.change()
-        yield from embed(
-            group,
-            self.manifest.domain,
-            self.embedder,
-            lender=self.lender or Lender(self.store, self.index, self._touched),
-            gentle=self._gentle,
-            tell=tell,
-        )
-        self._touched.update(ready.document.id for ready in group)
+        lender = self.lender or Lender(self.store, self.index, self._touched)
+        group = Group(documents, self.manifest.domain, self.embedder.dimensions, lender)
+        self._touched.update(ready.document.id for ready in documents)
+        return group
+
+    def embed(self, group: Group, tell: Callable[[int, int, int], None] | None = None) -> Iterator[Embedded]:
+        """A group's documents with their vectors, to be written; `tell` as in ingest.embedding."""
+        return embed(group, self.embedder, gentle=self._gentle, tell=tell)
 
     def write(self, done: Embedded) -> int:
         """Write embedded documents; the number of chunks."""
@@ -298,7 +297,8 @@ class Target:
                 self.store.delete([name])
             else:
                 chunker = chunker_of(recipes[name], document.source)
-                for done in self.embed([Ready(document, recipes[name], chunks_of(document, chunker))]):
+                group = self.prepare([Ready(document, recipes[name], chunks_of(document, chunker))])
+                for done in self.embed(group):
                     self.write(done)
         return len(pending)
 

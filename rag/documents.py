@@ -21,7 +21,7 @@ from pydantic import NonNegativeInt
 
 from rag.catalog import storage_error
 from rag.errors import CorpusError, StorageFull
-from rag.likeness import lowered, words_sha256
+from rag.likeness import lowered, sketch, words_sha256
 from rag.linking import link
 from rag.page_boxes import PlacedText
 from rag.types import Document, MetadataValue, Value
@@ -295,7 +295,7 @@ class DocumentStore:
         """Store (document, recipe, chunks) whose chunks are now in the index, replacing older versions."""
         last = {document.id: (document, recipe, chunks) for document, recipe, chunks in documents}
         rows, layouts, likeness, written = [], [], [], []
-        texts: dict[str, tuple[str, list[str]]] = {}
+        texts: dict[str, tuple[str, list[int]]] = {}
         for document, recipe, chunks in last.values():
             metadata = json.dumps(document.metadata, ensure_ascii=False, sort_keys=True)
             told = (document.file_sha256, document.source, metadata, recipe)
@@ -306,7 +306,7 @@ class DocumentStore:
             words = lowered(document.text)
             if said := words_sha256(words):
                 likeness.append((document.id, said))
-            texts[document.id] = (document.text, words)
+            texts[document.id] = (document.text, sketch(words))
             written += [(c.id, document.id, c.start, c.end, bytes.fromhex(c.embedded)) for c in chunks]
         with self._transaction() as db:
             old = _known(db, list(last))

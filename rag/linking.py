@@ -11,27 +11,26 @@ import sqlite3
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
-from rag.likeness import alike, sketch, words_of
+from rag.likeness import alike, words_of
 
 MOST_COMPARED = 8
 """Stored documents that a new one is compared with, word by word: those that share most of its sketch."""
 
 
-def link(db: sqlite3.Connection, texts: Mapping[str, tuple[str, Sequence[str]]], *, old: Collection[str]) -> None:
-    """Link documents, (text, its lowered words) by id, with the stored ones and with each other.
+def link(db: sqlite3.Connection, texts: Mapping[str, tuple[str, Sequence[int]]], *, old: Collection[str]) -> None:
+    """Link documents, (text, its sketch) by id, with the stored ones and with each other.
 
     old: those of them that were stored before, whatever they were linked with then.
     """
     for table, column in (("sketches", "document_id"), ("alike", "document_id"), ("alike", "other_id")):
         # both names come from the line above, never from a caller
         db.executemany(f"DELETE FROM {table} WHERE {column} = ?", [(name,) for name in old])  # noqa: S608
-    sketches = {name: sketch(words) for name, (_, words) in texts.items()}
-    shared = _shared(db, [band for bands in sketches.values() for band in bands])
+    shared = _shared(db, [band for _, bands in texts.values() for band in bands])
     waiting: list[tuple[int, str]] = []
-    for name, bands in sketches.items():
+    for name, (text, bands) in texts.items():
         if met := [band for band in bands if band in shared]:
             _insert(db, waiting)
-            _compare(db, name, texts[name][0], met)
+            _compare(db, name, text, met)
         waiting += [(band, name) for band in bands]
     _insert(db, waiting)
 

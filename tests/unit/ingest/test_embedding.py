@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ingest.chunkers import chunks_of
-from ingest.embedding import CALL_CHUNKS, Embedded, Ready, embed, embedded_text
+from ingest.embedding import CALL_CHUNKS, Embedded, Group, Ready, embed, embedded_text
 from ingest.lending import Lender
 from ingest.target import Target
 from rag.types import Document
@@ -35,14 +35,14 @@ def some_documents(count: int) -> list[Ready]:
     return [ready(f"d{number}", text) for number, text in enumerate(texts)]
 
 
-def lender(target: Target) -> Lender:
-    return Lender(target.store, target.index)
+def prepared(documents: list[Ready], target: Target) -> Group:
+    return Group(documents, "plant", DIMENSIONS, Lender(target.store, target.index))
 
 
 def pieces(group: list[Ready], folder: Path, embedder: HashedWords, *, gentle: bool = False) -> list[Embedded]:
     with opened(folder) as target:
         target.change()
-        given = embed(group, "plant", embedder, lender=lender(target), gentle=gentle)
+        given = embed(prepared(group, target), embedder, gentle=gentle)
         return list(given)
 
 
@@ -51,7 +51,7 @@ def test_whole_documents_are_given_out_while_others_of_the_group_wait(tmp_path: 
     group = [ready(f"d{number}", "word " * (1 + number % 90) + str(number)) for number in range(700)]
     with opened(tmp_path) as target:
         target.change()
-        given = embed(group, "plant", embedder, lender=lender(target))
+        given = embed(prepared(group, target), embedder)
         seen = [(len(embedder.embedded), len(done.documents)) for done in given]
     assert seen == [(CALL_CHUNKS, CALL_CHUNKS), (2 * CALL_CHUNKS, CALL_CHUNKS), (700, 700 - 2 * CALL_CHUNKS)]
 
@@ -80,7 +80,7 @@ def test_the_order_is_the_same_whatever_the_calls_are(tmp_path: Path) -> None:
     orders = [
         [
             item.document.id
-            for done in pieces(group, tmp_path / name, HashedWords(), gentle=gentle)
+            for done in pieces(group, tmp_path / name, HashedWords(dimensions=DIMENSIONS), gentle=gentle)
             for item in done.documents
         ]
         for name, gentle in (("alone", False), ("gentle", True))
@@ -92,7 +92,7 @@ def test_what_is_told_adds_up_to_the_group(tmp_path: Path) -> None:
     group, told = some_documents(120), []
     with opened(tmp_path) as target:
         target.change()
-        list(embed(group, "plant", HashedWords(), lender=lender(target), tell=lambda *n: told.append(n)))
+        list(embed(prepared(group, target), HashedWords(dimensions=DIMENSIONS), tell=lambda *n: told.append(n)))
     chunks, documents, characters = (sum(column) for column in zip(*told, strict=True))
     texts = [embedded_text(item.document, chunk) for item in group for chunk in item.chunks]
     assert (chunks, documents, characters) == (len(set(texts)), len(group), sum(map(len, texts)))
