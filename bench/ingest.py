@@ -14,8 +14,8 @@ much faster than the whole one as a processor with AMX is than one with AVX2: wh
     python -m bench.ingest --suites DIR [--suite nq_evouna|financebench] [--documents N] [--peer-tokens N]
         [--layers N] [--rounds N] [--json]
 
-`--rounds N` ingests and embeds every part so often, the peers once: on a machine that others use too, one reading of
-the ratio to the bare embedder can be a tenth off.
+Every part is ingested and embedded three times (`--rounds`), brought in by the peers once: on a machine that others use
+too, one reading of the ratio to the bare embedder can be a tenth off.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def main() -> int:
     parser.add_argument("--documents", type=int, default=0, help="the first N documents; 0: all")
     parser.add_argument("--peer-tokens", type=int, default=PEER_TOKENS, help="of LlamaIndex' pieces (its own: 1024)")
     parser.add_argument("--layers", type=int, default=0, help="of the embedder, the first N alone; 0: all")
-    parser.add_argument("--rounds", type=int, default=1, help="so often each part is ingested and embedded bare")
+    parser.add_argument("--rounds", type=int, default=3, help="so often each part is ingested and embedded bare")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     if arguments.suites is None:
