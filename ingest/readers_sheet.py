@@ -27,7 +27,9 @@ MAX_CELLS = 2_000_000
 """Cells of one workbook, the empty ones between others counted; more is no document but a data set."""
 MAX_EXTENT = 20_000_000
 """Cells of the rectangle around all that are filled: calamine holds it whole, some 25 bytes for each."""
-_CELL = re.compile(rb'\br="([A-Z]{1,3})(\d{1,7})"')
+_CELL = re.compile(rb"""(?<![\w:])r\s*=\s*["']([A-Za-z]{1,3})(\d{1,7})["']""")
+_BEYOND = re.compile(rb"""(?<![\w:])r\s*=\s*["'](?:[A-Za-z]{4}|[A-Za-z]{0,3}\d{8})""")
+"""A cell farther out than any sheet reaches: calamine asks for the memory all the same, and dies."""
 _XLSX = "xl/workbook.xml"
 _PARTS = {
     **dict.fromkeys((".xlsx", ".xlsm", ".xltx", ".xltm"), _XLSX),
@@ -81,8 +83,10 @@ def _check_extent(archive: zipfile.ZipFile) -> None:
         rows, columns, rest = 0, 0, b""
         with archive.open(name) as part:
             while block := part.read(1 << 20):
+                if _BEYOND.search(rest + block):
+                    raise UnreadableDocument("the spreadsheet is damaged: a cell lies beyond any row or column")
                 for found in _CELL.finditer(rest + block):
-                    columns = max(columns, column(found[1]))
+                    columns = max(columns, column(found[1].upper()))
                     rows = max(rows, int(found[2]))
                 rest = block[-64:]
         if rows * columns > MAX_EXTENT:

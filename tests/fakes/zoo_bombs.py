@@ -195,3 +195,14 @@ def _sheets() -> Iterator[tuple[str, bytes]]:
     yield "sheets/far.xlsx", book((1_048_575, 16_383))
     yield "sheets/long.xlsx", book((0, 0), (1_048_575, 0))
     yield "sheets/nothing.xlsx", book()
+    for name, reference in (("row", b"A" + b"9" * 300), ("column", b"C" * 50 + b"1")):
+        yield f"sheets/beyond-{name}.xlsx", _with_reference(book((0, 0)), reference)
+
+
+def _with_reference(book: bytes, reference: bytes) -> bytes:
+    """A workbook whose one cell says that it stands elsewhere."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(book)) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name).replace(b'<c r="A1"', b'<c r="' + reference + b'"'))
+    return out.getvalue()

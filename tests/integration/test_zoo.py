@@ -125,6 +125,8 @@ def test_text_is_read_in_its_encoding(seen: Seen, encoding: str) -> None:
         ("bombs/line.txt", "longer than 16 Mi characters"),
         ("bombs/line.jsonl#1", "longer than 16 MiB"),
         ("sheets/corners.xlsx", "1,048,576 rows and 16,384 columns"),
+        ("sheets/beyond-row.xlsx", "a cell lies beyond any row or column"),
+        ("sheets/beyond-column.xlsx", "a cell lies beyond any row or column"),
         ("odd/deep.json", "no JSON"),
         ("odd/words.eml", "no e-mail"),
         ("pdf/strings.pdf", "at most 200,000 are read"),
