@@ -27,9 +27,10 @@ MAX_CELLS = 2_000_000
 """Cells of one workbook, the empty ones between others counted; more is no document but a data set."""
 MAX_EXTENT = 20_000_000
 """Cells of the rectangle around all that are filled: calamine holds it whole, some 25 bytes for each."""
-_CELL = re.compile(rb"""(?<![\w:])r\s*=\s*["']([A-Za-z]{1,3})(\d{1,7})["']""")
-_BEYOND = re.compile(rb"""(?<![\w:])r\s*=\s*["'](?:[A-Za-z]{4}|[A-Za-z]{0,3}\d{8})""")
-"""A cell farther out than any sheet reaches: calamine asks for the memory all the same, and dies."""
+MAX_ROWS, MAX_COLUMNS = 1_048_576, 16_384
+"""Of a sheet, by the format; for a cell farther out calamine asks for the memory all the same, and dies."""
+_CELL = re.compile(rb"""(?<![\w:])r\s*=\s*["']([A-Za-z]{1,4})(\d{0,8})""")
+"""Where a cell stands, as far as is needed to see that no sheet has it."""
 _XLSX = "xl/workbook.xml"
 _PARTS = {
     **dict.fromkeys((".xlsx", ".xlsm", ".xltx", ".xltm"), _XLSX),
@@ -83,12 +84,12 @@ def _check_extent(archive: zipfile.ZipFile) -> None:
         rows, columns, rest = 0, 0, b""
         with archive.open(name) as part:
             while block := part.read(1 << 20):
-                if _BEYOND.search(rest + block):
-                    raise UnreadableDocument("the spreadsheet is damaged: a cell lies beyond any row or column")
                 for found in _CELL.finditer(rest + block):
                     columns = max(columns, column(found[1].upper()))
-                    rows = max(rows, int(found[2]))
+                    rows = max(rows, int(found[2] or 0))
                 rest = block[-64:]
+        if rows > MAX_ROWS or columns > MAX_COLUMNS:
+            raise UnreadableDocument("the spreadsheet is damaged: a cell lies beyond any row or column")
         if rows * columns > MAX_EXTENT:
             raise UnreadableDocument(f"its cells lie in {rows:,} rows and {columns:,} columns: export them as CSV")
 
