@@ -35,6 +35,8 @@ SECONDS, MEGABYTES = 20.0, 1024
 """For one file; so much of both is what a mutation may take without being a finding."""
 MAX_BYTES = 300_000
 """Of a file that is mutated: larger ones cost time and find nothing more."""
+KEPT = 100
+"""Findings of a kind that are kept of each format."""
 MAX_UNPACKED_BYTES = 2_000_000
 """Of an archive one of whose parts is mutated."""
 TOKENS = [
@@ -92,7 +94,7 @@ def fuzz(suffix: str, seconds: float, seed: int, keep: Path) -> dict[str, Any]:
             outcome = outcome_of(path, reading)
             slowest = max(slowest, time.monotonic() - started)
             became[outcome] += 1
-            if outcome in ("crashed", "hung", "wrong"):
+            if outcome in ("crashed", "hung", "wrong") and became[outcome] <= KEPT:
                 keep.mkdir(parents=True, exist_ok=True)
                 (keep / f"{outcome}-{became[outcome]}{suffix}").write_bytes(data)
             if not became.total() % 200:
@@ -103,7 +105,7 @@ def fuzz(suffix: str, seconds: float, seed: int, keep: Path) -> dict[str, Any]:
 
 def mutated(data: bytes, dice: random.Random, suffix: str) -> bytes:
     """The bytes changed in some places; of an archive, half of the time, those of one of its parts."""
-    if suffix in (".docx", ".pptx", ".xlsx", ".epub") and dice.random() < 0.7:
+    if suffix in (".docx", ".pptx", ".xlsx", ".xlsb", ".ods", ".epub") and dice.random() < 0.7:
         return _within(data, dice)
     out = bytearray(data)
     for _ in range(dice.choice((1, 1, 2, 4, 16))):

@@ -153,6 +153,18 @@ def _sheet(path: Path) -> Extracted:
     return read_sheet(path)
 
 
+def _ods(path: Path) -> Extracted:
+    from ingest.readers_ods import read_ods
+
+    return read_ods(path)
+
+
+def _xls(path: Path) -> Extracted:
+    from ingest.readers_xls import read_xls
+
+    return read_xls(path)
+
+
 def _epub(path: Path) -> Extracted:
     from ingest.readers_epub import read_epub
 
@@ -192,6 +204,8 @@ _PDF = Reader("pdf-3", _pdf, libraries=("pypdfium2",), pictures=True)
 _DOCX = Reader("docx-3", _docx, libraries=("python-docx",))
 _PPTX = Reader("pptx-2", _pptx, extra="office", libraries=("python-pptx",))
 _SHEET = Reader("sheet-2", _sheet, extra="office", libraries=("python-calamine",))
+_ODS = Reader("ods-1", _ods, libraries=("lxml",))
+_XLS = Reader("xls-1", _xls, extra="office", libraries=("xlrd",))
 _EPUB, _MAIL = Reader("epub-3", _epub, libraries=_PAGES), Reader("mail-3", _mail, libraries=_PAGES)
 _CODE = Reader("code-1", _code)
 READERS = {
@@ -202,7 +216,9 @@ READERS = {
     ".pdf": _PDF,
     **dict.fromkeys((".docx", ".docm", ".dotx", ".dotm"), _DOCX),
     **dict.fromkeys((".pptx", ".pptm", ".ppsx", ".ppsm", ".potx", ".potm"), _PPTX),
-    **dict.fromkeys((".xlsx", ".xlsm", ".xltx", ".xltm", ".xls", ".xlsb", ".ods"), _SHEET),
+    **dict.fromkeys((".xlsx", ".xlsm", ".xltx", ".xltm", ".xlsb"), _SHEET),
+    ".xls": _XLS,
+    ".ods": _ODS,
     ".epub": _EPUB,
     ".eml": _MAIL,
     **dict.fromkeys(LANGUAGES, _CODE),

@@ -1,225 +1,78 @@
-"""Spreadsheets to text: every sheet's rows, some at a time under a heading, each time with the header row.
+"""XLSX and XLSB to the cells of their sheets, by calamine; hidden sheets are left out.
 
-So whatever chunk a row lands in, it stands under its columns' names. A merged cell is said in each row and column that
-it spans, numbers as their formats show them where the file is XLSX. Knows no other format.
+Knows no other format.
 """
 
 from __future__ import annotations
 
-import re
-import zipfile
-from collections.abc import Iterator, Sequence
-from datetime import date, datetime, time, timedelta
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from ingest import archives
-from ingest.cleaning import clean
+from ingest import archives, sheet_extent
 from ingest.office_properties import properties
-from ingest.office_tables import MAX_HEADER_ROWS, Row, below, continues, is_number, one_header, repeated
 from ingest.readers import Extracted
-from ingest.sheet_formats import Format, Formats, column
+from ingest.sheet_formats import Formats
+from ingest.sheet_rows import MAX_CELLS, Sheet, sections
 from rag.errors import UnreadableDocument
 
-BLOCK_WORDS = 100
-"""Words of the rows under one heading: with the header row about a chunk."""
-MAX_CELLS = 2_000_000
-"""Cells of one workbook, the empty ones between others counted; more is no document but a data set."""
-MAX_EXTENT = 20_000_000
-"""Cells of the rectangle around all that are filled: calamine holds it whole, some 25 bytes for each."""
-MAX_ROWS, MAX_COLUMNS = 1_048_576, 16_384
-"""Of a sheet, by the format; for a cell farther out calamine asks for the memory all the same, and dies."""
-_CELL = re.compile(rb"""(?<![\w:])r\s*=\s*["']([A-Za-z]{1,4})(\d{0,8})""")
-"""Where a cell stands, as far as is needed to see that no sheet has it."""
-_XLSX = "xl/workbook.xml"
+_XLSX, _XLSB = "xl/workbook.xml", "xl/workbook.bin"
 _PARTS = {
     **dict.fromkeys((".xlsx", ".xlsm", ".xltx", ".xltm"), _XLSX),
-    ".xlsb": "xl/workbook.bin",
-    ".ods": "content.xml",
+    ".xlsb": _XLSB,
 }
-
-_BLANK = Row(())
+_CHECKS = {
+    _XLSX: sheet_extent.check_xml,
+    _XLSB: sheet_extent.check_binary,
+}
 
 
 def read_sheet(path: Path) -> Extracted:
-    """Rows as `| a | b |` under `## sheet, rows 2 to 20`; hidden sheets are left out."""
-    part = _PARTS.get(path.suffix.lower())
-    if part is None:
-        return Extracted("\n\n".join(_texts(path, None)))
+    """Rows as `| a | b |` under `## sheet, rows 2 to 20`, numbers as their formats show them where it is XLSX."""
+    part = _PARTS[path.suffix.lower()]
     with archives.bounded(path, kind=f"spreadsheet ({path.suffix.lower()})", holds=part) as archive:
-        if part == _XLSX:
-            _check_extent(archive)
-        text = "\n\n".join(_texts(path, Formats(archive) if part == _XLSX else None))
+        _CHECKS[part](archive)
+        with _damage_told():
+            text = "\n\n".join(_sections(path, Formats(archive) if part == _XLSX else None))
     return Extracted(text, *properties(path))
 
 
-def _texts(path: Path, formats: Formats | None) -> list[str]:
+def _sections(path: Path, formats: Formats | None) -> Iterator[str]:
+    import python_calamine as calamine
+
+    book = calamine.CalamineWorkbook.from_path(str(path))
+    cells = 0
+    for about in book.sheets_metadata:
+        visible = about.visible == calamine.SheetVisibleEnum.Visible
+        if about.typ != calamine.SheetTypeEnum.WorkSheet or not visible:
+            continue
+        sheet = book.get_sheet_by_name(about.name)
+        cells += sheet.total_height * sheet.total_width
+        if cells > MAX_CELLS:
+            raise UnreadableDocument(f"its sheets have more than {MAX_CELLS:,} cells: export them as CSV")
+        yield from sections(
+            Sheet(
+                about.name,
+                sheet.iter_rows(),
+                left=sheet.start[1] if sheet.start else 0,
+                merged=sheet.merged_cell_ranges or (),
+                formats=formats.rows(about.name) if formats else (),
+            )
+        )
+
+
+@contextmanager
+def _damage_told() -> Iterator[None]:
+    """What calamine raises on a damaged file, its panics among it, as UnreadableDocument."""
     import python_calamine as calamine
 
     try:
-        book = calamine.CalamineWorkbook.from_path(str(path))
-        texts: list[str] = []
-        cells = 0
-        for about in book.sheets_metadata:
-            visible = about.visible == calamine.SheetVisibleEnum.Visible
-            if about.typ != calamine.SheetTypeEnum.WorkSheet or not visible:
-                continue
-            sheet = book.get_sheet_by_name(about.name)
-            cells += sheet.total_height * sheet.total_width
-            if cells > MAX_CELLS:
-                raise UnreadableDocument(f"its sheets have more than {MAX_CELLS:,} cells: export them as CSV")
-            texts += _sections(clean(about.name), _rows(sheet, formats.rows(about.name) if formats else iter(())))
+        yield
     except calamine.PasswordError as error:
         raise UnreadableDocument("the spreadsheet is encrypted and needs a password") from error
     except (calamine.CalamineError, calamine.ZipError, calamine.XmlError) as error:
         raise UnreadableDocument(f"the spreadsheet is damaged: {error}") from error
-    return texts
-
-
-def _check_extent(archive: zipfile.ZipFile) -> None:
-    """Raise UnreadableDocument where cells lie so far apart that the rectangle around them takes gigabytes."""
-    for name in archive.namelist():
-        if not name.startswith("xl/worksheets/"):
-            continue
-        rows, columns, rest = 0, 0, b""
-        with archive.open(name) as part:
-            while block := part.read(1 << 20):
-                for found in _CELL.finditer(rest + block):
-                    columns = max(columns, column(found[1].upper()))
-                    rows = max(rows, int(found[2] or 0))
-                rest = block[-64:]
-        if rows > MAX_ROWS or columns > MAX_COLUMNS:
-            raise UnreadableDocument("the spreadsheet is damaged: a cell lies beyond any row or column")
-        if rows * columns > MAX_EXTENT:
-            raise UnreadableDocument(f"its cells lie in {rows:,} rows and {columns:,} columns: export them as CSV")
-
-
-def _rows(sheet: Any, formatted: Iterator[tuple[int, dict[int, Format]]]) -> Iterator[tuple[Row, bool]]:
-    """Every row from the sheet's first on, and whether a number or a day is in it; `formatted` is in their order."""
-    left = sheet.start[1] if sheet.start else 0
-    ranges = sorted(sheet.merged_cell_ranges or (), reverse=True)
-    budget = MAX_CELLS
-    above: dict[int, tuple[int, str]] = {}  # by column: the last row that a merged cell spans, and what it says
-    number, forms = next(formatted, (-1, {}))
-    for row, cells in enumerate(sheet.iter_rows()):
-        if not above and cells.count("") == len(cells):
-            yield _BLANK, False  # a sheet may have a million
-            continue
-        while 0 <= number < row:
-            number, forms = next(formatted, (-1, {}))
-        shown = forms if number == row else {}
-        texts = [_text(cell, shown.get(left + i)) for i, cell in enumerate(cells)]
-        alone = sum(map(bool, texts)) == 1
-        repeats: set[int] = set()
-        whole = False
-        for i, (last, text) in list(above.items()):
-            if last < row:
-                del above[i]
-            else:
-                texts[i] = text
-        while ranges and ranges[-1][0][0] <= row and budget > 0:
-            (top, first), (bottom, end) = ranges.pop()
-            places = range(max(0, first - left), min(len(texts), end - left + 1))
-            budget -= len(places)
-            if top < row or not places or not texts[places[0]]:
-                continue
-            if len(places) > 1 and alone and first <= left:
-                whole = True
-                continue
-            text = repeated(texts[places[0]])
-            texts[places[0] + 1 : places[-1] + 1] = [text] * (len(places) - 1)
-            repeats.update(places[1:])
-            if bottom > row:
-                above.update(dict.fromkeys(places, (bottom, text)))
-        yield Row(texts, frozenset(repeats), whole), any(map(_is_data, cells))
-
-
-def _is_data(cell: Any) -> bool:
-    if isinstance(cell, str | bool):
-        return False
-    return not (isinstance(cell, float | int) and 1900 <= cell < 2100)  # a year is a name as well
-
-
-def _sections(name: str, rows: Iterator[tuple[Row, bool]]) -> Iterator[str]:
-    """The rows of one sheet in sections. An empty row ends a table, and the next one begins with its own header.
-
-    Unless it goes on as it was: a row of data, as wide, below a header of names.
-    """
-    header: list[Row] = []
-    kept: list[Row] = []  # the header of the table above an empty row
-    held: list[tuple[int, str]] = []
-    size = 0
-    for number, (row, data) in enumerate(rows, start=1):
-        if not any(row.cells):
-            if header:
-                yield _section(name, header, held)
-                kept = header if held and not any(map(is_number, header[-1].cells)) else []
-            header, held, size = [], [], 0
-            continue
-        if not header and kept and data and _reach(kept[-1]) == _reach(row):
-            header = kept
-        elif not header:
-            header = [row]
-            continue
-        elif not held and len(header) < MAX_HEADER_ROWS and continues(header[-1], row):
-            header.append(row)
-            continue
-        elif not held and sum(map(bool, header[0].cells)) == 1 < sum(map(bool, row.cells)):
-            yield _section(name, header, [])  # a caption above the header row
-            header = [row]
-            continue
-        line = _line(below(header, row), header)
-        if held and size + len(line.split()) > BLOCK_WORDS:
-            yield _section(name, header, held)
-            held, size = [], 0
-        held.append((number, line))
-        size += len(line.split())
-    if header:
-        yield _section(name, header, held)
-
-
-def _section(name: str, header: Sequence[Row], held: list[tuple[int, str]]) -> str:
-    cells = one_header(header)
-    if not held:
-        return f"## {name}\n\n" + ", ".join(filter(None, cells))  # a lone row is a caption
-    lines = [_line(cells, header), *(line for _, line in held)]
-    last = held[-1][0]
-    where = f"row {last}" if held[0][0] == last else f"rows {held[0][0]} to {last}"
-    return f"## {name}, {where}\n\n" + "\n".join(lines)
-
-
-def _line(cells: Sequence[str], header: Sequence[Row]) -> str:
-    used = max(_end(cells), *(_end(row.cells) for row in header))
-    return f"| {' | '.join(cells[:used])} |"
-
-
-def _end(cells: Sequence[str]) -> int:
-    return max((i + 1 for i, cell in enumerate(cells) if cell), default=0)
-
-
-def _reach(row: Row) -> tuple[int, int]:
-    """The first and the last column that says something."""
-    return next((i for i, cell in enumerate(row.cells) if cell), 0), _end(row.cells)
-
-
-def _text(cell: Any, form: Format | None = None) -> str:
-    """A cell as a person sees it: no `.0` behind a whole number, no time behind a date."""
-    if isinstance(cell, bool):
-        return "yes" if cell else "no"
-    if isinstance(cell, float):
-        if form is not None and abs(cell) < 1e15:
-            return clean(form.show(cell)).replace("|", "/")
-        return str(int(cell)) if cell.is_integer() and abs(cell) < 1e15 else f"{cell:.15g}"
-    if isinstance(cell, date | time | timedelta):
-        return _moment(cell)
-    return " ".join(clean(str(cell)).replace("|", "/").split())
-
-
-def _moment(cell: date | time | timedelta) -> str:
-    if isinstance(cell, datetime):
-        return cell.isoformat(sep=" ", timespec="minutes")
-    if isinstance(cell, timedelta):
-        minutes, seconds = divmod(round(abs(cell.total_seconds())), 60)
-        sign = "-" if cell < timedelta() else ""
-        return f"{sign}{minutes // 60}:{minutes % 60:02}" + (f":{seconds:02}" if seconds else "")
-    return cell.isoformat().removesuffix(":00") if isinstance(cell, time) else str(cell)
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # of Rust, unwound; no module has it to import
+            raise
+        raise UnreadableDocument("the spreadsheet is damaged: its parts are shorter than they say") from error

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.fakes import office_files, pdf_files, zoo_bombs
+from tests.fakes import office_files, pdf_files, sheet_files, zoo_bombs
 
 FACT = office_files.FACT
 MARKDOWN = f"---\ntitle: Valves\n---\n# Valves\n\n## Limits\n\n{FACT}\n\n| part | bar |\n| --- | --- |\n| T-1 | 3.5 |\n"
@@ -40,6 +40,9 @@ def samples() -> dict[str, bytes]:
         ".docx": office_files.write_docx,
         ".pptx": office_files.write_pptx,
         ".xlsx": office_files.write_xlsx,
+        ".ods": sheet_files.write_ods,
+        ".xlsb": sheet_files.write_xlsb,
+        ".xls": sheet_files.write_xls,
         ".epub": office_files.write_epub,
         ".eml": office_files.write_mail,
         ".py": office_files.write_code,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.fakes import office_files, pdf_files
+from tests.fakes import office_files, pdf_files, sheet_files
 
 LAUGHS = (
     '<?xml version="1.0"?><!DOCTYPE r [<!ENTITY a0 "ha">'
@@ -25,6 +25,7 @@ MAIN = {
     ".pptx": "ppt/presentation.xml",
     ".xlsx": "xl/workbook.xml",
     ".epub": "META-INF/container.xml",
+    ".ods": "content.xml",
 }
 
 
@@ -88,6 +89,7 @@ def _with(suffix: str, xml: str) -> bytes:
         ".pptx": office_files.write_pptx,
         ".xlsx": office_files.write_xlsx,
         ".epub": office_files.write_epub,
+        ".ods": sheet_files.write_ods,
     }[suffix]
     part = "OEBPS/one.xhtml" if suffix == ".epub" else MAIN[suffix]
     with TemporaryDirectory() as folder:
@@ -196,13 +198,44 @@ def _sheets() -> Iterator[tuple[str, bytes]]:
     yield "sheets/long.xlsx", book((0, 0), (1_048_575, 0))
     yield "sheets/nothing.xlsx", book()
     for name, reference in (("row", b"A" + b"9" * 300), ("column", b"C" * 50 + b"1")):
-        yield f"sheets/beyond-{name}.xlsx", _with_reference(book((0, 0)), reference)
+        yield f"sheets/beyond-{name}.xlsx", _replaced(book((0, 0)), b'<c r="A1"', b'<c r="' + reference + b'"')
+    yield "sheets/texts.xlsx", _replaced(book((0, 0)), b'uniqueCount="1"', b'uniqueCount="6999999999997"')
+    yield from _other_sheets()
 
 
-def _with_reference(book: bytes, reference: bytes) -> bytes:
-    """A workbook whose one cell says that it stands elsewhere."""
+def _other_sheets() -> Iterator[tuple[str, bytes]]:
+    def wide(text: str | None, times: object = 1) -> str:
+        return sheet_files.ods_cell(text, f'table:number-columns-repeated="{times}"')
+
+    def tall(cells: str, times: object = 1) -> str:
+        return f'<table:table-row table:number-rows-repeated="{times}">{cells}</table:table-row>'
+
+    for name, rows in {
+        "corners": tall(wide("a")) + tall(wide(None), 1_048_574) + tall(wide(None, 16_383) + wide("b")),
+        "square": tall(wide("a", 16_384), 1_048_576),
+        "beyond-column": tall(wide(None, 10**12) + wide("a")),
+        "beyond-row": tall(wide("a"), 10**12),
+        "no-number": tall(wide("a"), "x"),
+    }.items():
+        yield f"sheets/{name}.ods", sheet_files.ods(f'<table:table table:name="S">{rows}</table:table>')
+    yield "sheets/unended.ods", sheet_files.ods('<table:table table:name="S"><table:table-row></table:ta`le-row>')
+    cell = sheet_files.xlsb_cell
+    first = sheet_files.xlsb_row(0) + cell(0, "a")
+    for name, cells in {
+        "corners": first + sheet_files.xlsb_row(1_048_575) + cell(16_383, "b"),
+        "beyond-column": first + cell(2**31, "b"),
+        "short-record": first + sheet_files.record12(0x00, b"\x06") + cell(6150, "b"),
+        "no-text": first + sheet_files.record12(0x07, bytes(8) + b"\x63\x00\x00\x00"),
+    }.items():
+        yield f"sheets/{name}.xlsb", sheet_files.xlsb([("S", False, cells)])
+    last: list[list[sheet_files.Cell]] = [["a"], *([] for _ in range(65_534)), [*[None] * 255, "b"]]
+    yield "sheets/corners.xls", sheet_files.xls([("S", False, last)])
+
+
+def _replaced(book: bytes, old_bytes: bytes, new_bytes: bytes) -> bytes:
+    """An archive with other bytes in its parts."""
     out = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(book)) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new:
         for name in old.namelist():
-            new.writestr(name, old.read(name).replace(b'<c r="A1"', b'<c r="' + reference + b'"'))
+            new.writestr(name, old.read(name).replace(old_bytes, new_bytes))
     return out.getvalue()

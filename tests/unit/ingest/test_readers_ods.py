@@ -1,0 +1,115 @@
+"""What an OpenDocument spreadsheet gives: kinds of values, what is said once with a count, merged cells."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from ingest.readers import Extracted, reader_for
+from rag.errors import UnreadableDocument
+from tests.fakes import sheet_files
+from tests.fakes.sheet_files import ods_cell
+
+
+def read(path: Path, tables: str) -> Extracted:
+    path = path / "a.ods"
+    path.write_bytes(sheet_files.ods(tables))
+    return reader_for(path).read(path)
+
+
+def lines_of(path: Path, *rows: str) -> list[str]:
+    """The lines of a file with one sheet `S` of these rows, each with its attributes or its cells alone."""
+    whole = (row if row.startswith("<table:table-row") else f"<table:table-row>{row}</table:table-row>" for row in rows)
+    text = read(path, f'<table:table table:name="S">{"".join(whole)}</table:table>').text
+    return [line for line in text.splitlines() if line]
+
+
+def typed(kind: str, told: str, shown: str) -> str:
+    return ods_cell(shown, f'office:value-type="{kind}" {told}')
+
+
+def test_the_same_sheets_read_the_same_whatever_their_format(tmp_path: Path) -> None:
+    from tests.fakes import office_files
+
+    office_files.write_xlsx(tmp_path / "a.xlsx")
+    expected = reader_for(tmp_path / "a.xlsx").read(tmp_path / "a.xlsx").text
+    assert office_files.FACT in expected
+    for suffix, write in (
+        (".ods", sheet_files.write_ods),
+        (".xlsb", sheet_files.write_xlsb),
+        (".xls", sheet_files.write_xls),
+    ):
+        write(tmp_path / f"a{suffix}")
+        assert reader_for(tmp_path / f"a{suffix}").read(tmp_path / f"a{suffix}").text == expected, suffix
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        (typed("float", 'office:value="1234.5"', "1.234,50"), "1234.5"),
+        (typed("percentage", 'office:value="0.155"', "15,50 %"), "15.5%"),
+        (typed("currency", 'office:value="-12.5" office:currency="EUR"', "-12,50 €"), "-12.5 EUR"),
+        (typed("currency", 'office:value="12.5"', "12,50"), "12.5"),
+        (typed("boolean", 'office:boolean-value="true"', "WAHR"), "yes"),
+        (typed("date", 'office:date-value="2024-01-05"', "05.01.24"), "2024-01-05"),
+        (typed("date", 'office:date-value="2024-01-05T00:00:00"', "05.01.24"), "2024-01-05"),
+        (typed("date", 'office:date-value="2024-01-05T14:30:00"', "05.01.24"), "2024-01-05 14:30"),
+        (typed("date", 'office:date-value="-0044-03-15"', "15.03.-44"), "15.03.-44"),
+        (typed("time", 'office:time-value="PT07H05M00S"', "07:05"), "07:05"),
+        (typed("time", 'office:time-value="PT30H05M00S"', "30:05"), "30:05"),
+        (typed("string", 'office:string-value="whole"', "shown"), "whole"),
+        ("<table:table-cell><text:p>1<text:s/>two</text:p><text:p>three</text:p></table:table-cell>", "1 two three"),
+        (
+            "<table:table-cell><office:annotation><text:p>a comment</text:p></office:annotation>"
+            "<text:p>a <text:span>word</text:span></text:p></table:table-cell>",
+            "a word",
+        ),
+    ],
+)
+def test_a_cell_is_said_by_what_it_is(tmp_path: Path, cell: str, said: str) -> None:
+    assert lines_of(tmp_path, ods_cell("part") + ods_cell("value"), ods_cell("pump") + cell)[-1] == f"| pump | {said} |"
+
+
+def test_what_is_said_once_with_a_count_stands_as_often(tmp_path: Path) -> None:
+    twice, thrice = 'table:number-columns-repeated="2"', 'table:number-rows-repeated="3"'
+    row = f"<table:table-row {thrice}>{ods_cell('T-1')}{ods_cell(5.0, twice)}</table:table-row>"
+    lines = lines_of(tmp_path, ods_cell("part") + ods_cell("q1") + ods_cell("q2"), row)
+    assert lines == ["## S, rows 2 to 4", "| part | q1 | q2 |", *["| T-1 | 5 | 5 |"] * 3]
+
+
+def test_rows_and_columns_keep_their_places_behind_empty_ones(tmp_path: Path) -> None:
+    away = ods_cell(None, 'table:number-columns-repeated="4"')
+    gap = f'<table:table-row table:number-rows-repeated="6">{ods_cell(None)}</table:table-row>'
+    rows = (away + ods_cell("part") + ods_cell("bar"), away + ods_cell("T-1") + ods_cell(3.5))
+    assert lines_of(tmp_path, gap, *rows) == ["## S, row 8", "| part | bar |", "| T-1 | 3.5 |"]
+
+
+def test_a_merged_cell_is_said_in_each_row_that_it_spans(tmp_path: Path) -> None:
+    lines = lines_of(
+        tmp_path,
+        ods_cell("Dept") + ods_cell("Name"),
+        ods_cell("Sales", 'table:number-rows-spanned="2"') + ods_cell("Ann"),
+        "<table:covered-table-cell><text:p>hidden below</text:p></table:covered-table-cell>" + ods_cell("Ben"),
+    )
+    assert lines[2:] == ["| Sales | Ann |", "| Sales | Ben |"]
+
+
+def test_a_table_within_a_cell_leaves_the_rows_around_it_as_they_are(tmp_path: Path) -> None:
+    inner = '<table:table table:name="T"><table:table-row><table:table-cell/></table:table-row></table:table>'
+    lines = lines_of(
+        tmp_path,
+        ods_cell("part") + ods_cell("bar"),
+        ods_cell("T-1") + f"<table:table-cell>{inner}<text:p>4</text:p></table:table-cell>",
+        ods_cell("T-2") + ods_cell(5.0),
+    )
+    assert lines == ["## S, rows 2 to 3", "| part | bar |", "| T-1 | 4 |", "| T-2 | 5 |"]
+
+
+def test_an_encrypted_one_is_told_so(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.ods", "w") as archive:
+        archive.writestr("content.xml", b"\x81\x92\x07")
+        archive.writestr("META-INF/manifest.xml", "<manifest:encryption-data/>")
+    with pytest.raises(UnreadableDocument, match="encrypted and needs a password"):
+        reader_for(tmp_path / "a.ods").read(tmp_path / "a.ods")
