@@ -59,7 +59,7 @@ bench: suites $(DATA)/.prepared | $(INSTALLED) ## measure over real corpora, ser
 	  $(VENV)/bin/python -m bench.$$part || exit; done
 	@$(MAKE) --no-print-directory serving
 
-fuzz: | $(INSTALLED) ## ten minutes of damaged files for every parser, some two hours
+fuzz: | $(INSTALLED) ## ten minutes of damaged files for every parser, nearly three hours
 	@$(VENV)/bin/python -m bench.fuzz_readers --minutes 10
 
 # What the peers need is an extra; `dev` and `run` do without.

@@ -1,13 +1,15 @@
 """OpenDocument spreadsheets (ODS) to the cells of their sheets; hidden sheets and comments are left out.
 
-Read as XML, row by row: calamine says no percentages and no currencies, looks for a missing end forever, and takes
+Read as XML, row by row: calamine says no percentages and no units, looks for a missing end forever, and takes
 gigabytes for a thousand cells that are said once with a count. By OpenDocument 1.3 part 3, 9.1 and 19.385.
 """
 
 from __future__ import annotations
 
+import math
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
@@ -28,8 +30,22 @@ _OFFICE = "{urn:oasis:names:tc:opendocument:xmlns:office:1.0}"
 _STYLE = "{urn:oasis:names:tc:opendocument:xmlns:style:1.0}"
 _CELLS = (f"{_TABLE}table-cell", f"{_TABLE}covered-table-cell")
 _SPACES = (f"{_TEXT}s", f"{_TEXT}tab", f"{_TEXT}line-break")
-_LENGTH = re.compile(r"PT(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,9})(?:[.,]\d*)?S)?")
-_PERCENT = Format("", "%", 100, 1, None)
+_REPEATED, _SPANNED = (
+    tuple(f"{_TABLE}number-{way}-repeated" for way in ("rows", "columns")),
+    tuple(f"{_TABLE}number-{way}-spanned" for way in ("rows", "columns")),
+)
+_LENGTH = re.compile(r"PT(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,9}(?:[.,]\d{0,12})?)S)?")
+_DIGITS = re.compile(r"\d(?:[\d.,'’\s]*\d)?")
+"""A number as it is shown, whatever parts its thousands and its decimals."""
+_PLAIN = re.compile(r"[-−]?(?:[1-9][\d.,'’\s]*|0(?:[.,]\d*)?)")
+"""One that is shown without anything that its value does not say."""
+_ERRORS = ("#", "Err:")
+_KIND, _VALUE = f"{_OFFICE}value-type", f"{_OFFICE}value"
+_NUMBERS = ("float", "percentage", "currency")
+_CALC = "{urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0}value-type"
+MAX_DECIMALS = 16
+MAX_SHOWN = 1e15
+"""Beyond it a number's digits are not all told."""
 
 Value = str | float | bool | date | time | timedelta
 
@@ -61,22 +77,34 @@ class _Filled:
 
 
 def read_ods(path: Path) -> Extracted:
-    """Rows as `| a | b |` under `## sheet, rows 2 to 20`, percentages and currencies as such."""
+    """Rows as `| a | b |` under `## sheet, rows 2 to 20`, numbers as they are shown."""
+    _check_open(path)
+    texts, cells = list[str](), 0
     with archives.bounded(path, kind="spreadsheet (.ods)", holds="content.xml") as archive:
-        if "META-INF/manifest.xml" in archive.NameToInfo:
-            with archive.open("META-INF/manifest.xml") as part:
-                if b"encryption-data" in part.read(1 << 20):
-                    raise UnreadableDocument("the spreadsheet is encrypted and needs a password")
-        texts, cells = list[str](), 0
         try:
             for filled in _sheets(archive):
                 cells += filled.cells
-                if cells > MAX_CELLS:
-                    raise UnreadableDocument(f"its sheets have more than {MAX_CELLS:,} cells: export them as CSV")
+                _check(cells)
                 texts += sections(filled.sheet())
         except (SyntaxError, ValueError, OverflowError) as error:  # lxml's XMLSyntaxError is a SyntaxError
             raise UnreadableDocument(f"the spreadsheet is damaged: {error}") from error
     return Extracted("\n\n".join(texts), *properties(path))
+
+
+def _check_open(path: Path) -> None:
+    """Raise UnreadableDocument where it is encrypted: then the other parts are no XML, or not there."""
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open("META-INF/manifest.xml") as part:
+            manifest = part.read(1 << 20)
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError, KeyError):
+        return  # what is wrong with it is said below
+    if b"encryption-data" in manifest or b"encrypted-package" in manifest:
+        raise UnreadableDocument("the spreadsheet is encrypted and needs a password")
+
+
+def _check(cells: int) -> None:
+    if cells > MAX_CELLS:
+        raise UnreadableDocument(f"its sheets have more than {MAX_CELLS:,} cells: export them as CSV")
 
 
 def _sheets(archive: zipfile.ZipFile) -> Iterator[_Filled]:
@@ -94,7 +122,7 @@ def _sheets(archive: zipfile.ZipFile) -> Iterator[_Filled]:
                 depth += 1 if begins else -1
                 if begins and depth == 1:
                     filled = _Filled(element.get(f"{_TABLE}name", ""))
-                elif depth == 0 and element.get(f"{_TABLE}style-name") not in hidden:
+                elif depth == 0 and element.get(f"{_TABLE}style-name") not in hidden and _is_sheet(element):
                     yield filled
             elif element.tag == style and not begins:
                 shown = element.find(f"{_STYLE}table-properties")
@@ -107,27 +135,35 @@ def _sheets(archive: zipfile.ZipFile) -> Iterator[_Filled]:
                     del element.getparent()[0]
 
 
+def _is_sheet(table: Any) -> bool:
+    """And no copy of another file's cells, kept for a link to it."""
+    above = table.getparent()
+    return above is not None and above.tag == f"{_OFFICE}spreadsheet"
+
+
 def _add(filled: _Filled, row: Any) -> None:
     """A row, or several that are said once. Raises UnreadableDocument where no sheet has so many."""
-    times = _count(row, "number-rows-repeated")
+    times = _count(row, _REPEATED[0])
     values, formats, column = dict[int, Value](), dict[int, Format](), 0
     spans: list[tuple[int, int, int]] = []
     for cell in row.iterchildren(*_CELLS):
-        count = _count(cell, "number-columns-repeated")
-        value = "" if cell.tag == _CELLS[1] else _value(cell)
+        count = _count(cell, _REPEATED[1])
+        said = "" if cell.tag == _CELLS[1] else _said(cell)
+        value = "" if cell.tag == _CELLS[1] else _value(cell, said)
         if value != "":
             if column + count > MAX_COLUMNS or filled.height + times > MAX_ROWS:
                 raise UnreadableDocument("the spreadsheet is damaged: a cell lies beyond any row or column")
             places = range(column, column + count)
             values.update(dict.fromkeys(places, value))
-            if (form := _format(cell)) is not None:
+            if isinstance(value, float) and (form := _format(cell, value, said)) is not None:
                 formats.update(dict.fromkeys(places, form))
-            down, right = _count(cell, "number-rows-spanned"), _count(cell, "number-columns-spanned")
+            down, right = _count(cell, _SPANNED[0]), _count(cell, _SPANNED[1])
             if count == 1 and (down > 1 or right > 1):
                 spans.append((column, down, min(right, MAX_COLUMNS)))
         column += count
     if values:
         filled.left, filled.end = min(filled.left, min(values)), max(filled.end, max(values) + 1)
+        _check((filled.height + times) * filled.end)
     for number in range(filled.height, filled.height + times) if values else ():
         filled.rows[number] = values
         if formats:
@@ -137,36 +173,70 @@ def _add(filled: _Filled, row: Any) -> None:
 
 
 def _count(element: Any, name: str) -> int:
-    return max(1, int(element.get(f"{_TABLE}{name}", "1")))
+    told = element.get(name)
+    return max(1, int(told)) if told else 1
 
 
-def _value(cell: Any) -> Value:
-    kind, told = cell.get(f"{_OFFICE}value-type"), cell.get(f"{_OFFICE}value")
-    if kind in ("float", "percentage", "currency") and told:
-        return float(told)
+def _value(cell: Any, said: str) -> Value:
+    """What a cell holds; an empty text where that is nothing or an error."""
+    kind = cell.get(_KIND)
+    if said.startswith(_ERRORS) and (kind in _NUMBERS or cell.get(_CALC) == "error"):
+        return ""
+    if kind in _NUMBERS:
+        return _number(cell.get(_VALUE, ""), said)
     if kind == "boolean":
-        return bool(cell.get(f"{_OFFICE}boolean-value") == "true")
+        told = cell.get(f"{_OFFICE}boolean-value")
+        return told in ("true", "1") if told else said
     if kind == "date":
-        return _day(cell.get(f"{_OFFICE}date-value", "")) or _said(cell)
-    if kind == "time" and (parts := _LENGTH.match(cell.get(f"{_OFFICE}time-value", ""))):
-        hours, minutes, seconds = (int(part or 0) for part in parts.groups())
-        length = timedelta(hours=hours, minutes=minutes, seconds=seconds)
+        return _day(cell.get(f"{_OFFICE}date-value", "")) or said
+    if kind == "time" and (parts := _LENGTH.fullmatch(cell.get(f"{_OFFICE}time-value", ""))):
+        hours, minutes, seconds = (float((part or "0").replace(",", ".")) for part in parts.groups())
+        length = timedelta(seconds=round(3600 * hours + 60 * minutes + seconds))
         return length if length >= timedelta(days=1) else (datetime.min + length).time()
-    return cell.get(f"{_OFFICE}string-value") or _said(cell)
+    return cell.get(f"{_OFFICE}string-value") or said
 
 
-def _format(cell: Any) -> Format | None:
-    kind, currency = cell.get(f"{_OFFICE}value-type"), cell.get(f"{_OFFICE}currency", "")
-    if kind == "percentage":
-        return _PERCENT
-    return Format("", f" {currency[:10]}", 1, 1, None) if kind == "currency" and currency.strip() else None
+def _number(told: str, said: str) -> float | str:
+    try:
+        number = float(told)
+    except ValueError:
+        return said
+    return number if math.isfinite(number) else said
+
+
+def _format(cell: Any, value: float, said: str) -> Format | None:
+    """What a number says by the way it is shown: its unit and decimals, or zeros before it; None where nothing.
+
+    Read from the text that is shown, in whose digits the value must be found again.
+    """
+    percent = cell.get(_KIND) == "percentage"
+    if not percent and _PLAIN.fullmatch(said):
+        return None
+    scale = 100 if percent else 1
+    if (core := _DIGITS.search(said)) is not None and abs(value) < MAX_SHOWN:
+        before, after = (part.strip("-−–()") for part in (said[: core.start()], said[core.end() :]))
+        digits = re.sub(r"\D", "", core[0])
+        places = [*(i for i in range(1, min(len(core[0]) - 1, MAX_DECIMALS)) if core[0][-i - 1] in ".,"), 0]
+        for decimals in places:
+            plain = f"{abs(value) * scale:.{decimals}f}".replace(".", "")
+            zeros = len(digits) - decimals
+            if plain.zfill(len(digits)) == digits and zeros > 0:
+                if not before.strip() and not after.strip() and zeros == len(plain) - decimals:
+                    return None
+                return Format(before.lstrip(), after.rstrip(), scale, zeros, (decimals, decimals))
+    if percent:
+        return Format("", "%", 100, 1, None)
+    currency = cell.get(f"{_OFFICE}currency", "").strip()
+    return Format("", f" {currency[:10]}", 1, 1, None) if currency else None
 
 
 def _day(told: str) -> date | None:
+    """A day, with the time of it where one is told, to the second."""
     try:
         moment = datetime.fromisoformat(told)
     except ValueError:
         return None
+    moment = (moment + timedelta(milliseconds=500)).replace(microsecond=0)
     return moment if moment.time() != time() else moment.date()
 
 
@@ -175,7 +245,7 @@ def _said(cell: Any) -> str:
 
 
 def _words(element: Any) -> str:
-    said = element.text or ""
+    said: str = element.text or ""
     for child in element:
         if child.tag in _SPACES:
             said += " "

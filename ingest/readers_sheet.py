@@ -70,7 +70,7 @@ def _damage_told() -> Iterator[None]:
         yield
     except calamine.PasswordError as error:
         raise UnreadableDocument("the spreadsheet is encrypted and needs a password") from error
-    except (calamine.CalamineError, calamine.ZipError, calamine.XmlError) as error:
+    except (calamine.CalamineError, calamine.ZipError, calamine.XmlError, OSError) as error:
         raise UnreadableDocument(f"the spreadsheet is damaged: {error}") from error
     except BaseException as error:
         if type(error).__name__ != "PanicException":  # of Rust, unwound; no module has it to import

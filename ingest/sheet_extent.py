@@ -24,7 +24,6 @@ _SHEETS = "xl/worksheets/"
 _CELL = re.compile(rb"""(?<![\w:])r\s*=\s*["']([A-Za-z]{1,4})(\d{0,8})""")
 """Where a cell stands, as far as is needed to see that no sheet has it."""
 _TEXTS = re.compile(rb"""[cC]ount\s*=\s*["'](\d+)""")
-_SHORTEST_TEXT = len("<si/>")
 _ROW, _CELLS, _END = 0x00, range(0x02, 0x0B), 0x92
 """Records of XLSB: the head of a row, the cells in it that hold something, the last ([MS-XLSB] 2.3.1)."""
 
@@ -82,7 +81,7 @@ def _records(part: BufferedReader) -> Iterator[tuple[int, bytes]]:
 
 
 def _sheets(archive: zipfile.ZipFile) -> list[str]:
-    return [name for name in archive.namelist() if name.startswith(_SHEETS)]
+    return [name for name in archive.namelist() if name.startswith(_SHEETS) and not name.endswith(".rels")]
 
 
 def _check(rows: int, columns: int) -> None:

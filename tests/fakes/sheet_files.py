@@ -42,6 +42,7 @@ def ods(tables: str) -> bytes:
         f' xmlns:{prefix}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"'
         for prefix, name in (("office", "office"), ("table", "table"), ("text", "text"), ("style", "style"))
     )
+    names += ' xmlns:calcext="urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0"'
     content = (
         f'<office:document-content{names} office:version="1.3"><office:automatic-styles>'
         '<style:style style:name="hidden" style:family="table"><style:table-properties table:display="false"/>'
@@ -153,51 +154,61 @@ def write_xls(path: Path) -> None:
     path.write_bytes(xls(parts()))
 
 
-def xls(sheets: Sequence[Sheet], *, merged: Sequence[tuple[int, int, int, int]] = ()) -> bytes:
+def xls(
+    sheets: Sequence[Sheet],
+    *,
+    merged: Sequence[tuple[int, int, int, int]] = (),
+    codepage: int = 1200,
+    records: bytes = b"",
+    wide: bool = False,
+) -> bytes:
     """Excel 97's: the records of a workbook as one stream in a compound file.
 
-    merged: (first row, last row, first column, last column) from 0 of ranges, in every sheet.
+    merged: (first row, last row, first column, last column) from 0 of ranges, in every sheet;
+    records: at the end of every sheet; wide: texts of two bytes a character.
     """
     codes = list(dict.fromkeys(c[1] for _, _, rows in sheets for row in rows for c in row if isinstance(c, tuple)))
     ranges = struct.pack("<H", len(merged)) + b"".join(struct.pack("<4H", *places) for places in merged)
-    bodies = [_xls_sheet(rows, codes) + _record8(0xE5, ranges) + _record8(0x0A) for _, _, rows in sheets]
-    head = _record8(0x809, struct.pack("<HHHHII", 0x600, 0x5, 0, 0, 0, 6)) + _record8(0x42, struct.pack("<H", 1200))
-    styles = _record8(0xE0, bytes(20))
+    bodies = [
+        _xls_sheet(rows, codes, wide=wide) + record8(0xE5, ranges) + records + record8(0x0A) for _, _, rows in sheets
+    ]
+    head = record8(0x809, struct.pack("<HHHHII", 0x600, 0x5, 0, 0, 0, 6)) + record8(0x42, struct.pack("<H", codepage))
+    styles = record8(0xE0, bytes(20))
     for number, code in enumerate(codes, start=164):
         if isinstance(code, str):
-            wide = code.encode("utf-16-le")
-            head += _record8(0x41E, struct.pack("<HHB", number, len(wide) // 2, 1) + wide)
-        styles += _record8(0xE0, struct.pack("<HH", 0, number if isinstance(code, str) else code) + bytes(16))
+            head += record8(0x41E, struct.pack("<H", number) + _short(code, "<HB", wide=True))
+        styles += record8(0xE0, struct.pack("<HH", 0, number if isinstance(code, str) else code) + bytes(16))
     head += styles
     names = [_short(name, "<BB") for name, _, _ in sheets]
     at = len(head) + sum(4 + 6 + len(name) for name in names) + 4
     for (_, hidden, _), name, body in zip(sheets, names, bodies, strict=True):
-        head += _record8(0x85, struct.pack("<IBB", at, hidden, 0) + name)
+        head += record8(0x85, struct.pack("<IBB", at, hidden, 0) + name)
         at += len(body)
-    return _compound("Workbook", head + _record8(0x0A) + b"".join(bodies))
+    return _compound("Workbook", head + record8(0x0A) + b"".join(bodies))
 
 
-def _xls_sheet(rows: Sequence[Sequence[Cell]], codes: Sequence[str | int]) -> bytes:
-    out = _record8(0x809, struct.pack("<HHHHII", 0x600, 0x10, 0, 0, 0, 6))
-    out += _record8(0x200, struct.pack("<IIHHH", 0, len(rows), 0, max(map(len, rows)), 0))
+def _xls_sheet(rows: Sequence[Sequence[Cell]], codes: Sequence[str | int], *, wide: bool) -> bytes:
+    out = record8(0x809, struct.pack("<HHHHII", 0x600, 0x10, 0, 0, 0, 6))
+    out += record8(0x200, struct.pack("<IIHHH", 0, len(rows), 0, max(map(len, rows)), 0))
     for number, row in enumerate(rows):
         for column, cell in enumerate(row):
             value, style = (cell[0], 1 + codes.index(cell[1])) if isinstance(cell, tuple) else (cell, 0)
             where = struct.pack("<HHH", number, column, style)
             if isinstance(value, str):
-                out += _record8(0x204, where + _short(value, "<HB"))
+                out += record8(0x204, where + _short(value, "<HB", wide=wide))
             elif value is not None:
-                out += _record8(0x203, where + struct.pack("<d", value))
+                out += record8(0x203, where + struct.pack("<d", value))
     return out
 
 
-def _record8(kind: int, data: bytes = b"") -> bytes:
+def record8(kind: int, data: bytes = b"") -> bytes:
+    """A record of XLS: its type, its size, what is in it."""
     return struct.pack("<HH", kind, len(data)) + data
 
 
-def _short(text: str, head: str) -> bytes:
-    """A text of one byte a character, its length and a flag in front."""
-    return struct.pack(head, len(text), 0) + text.encode("latin-1")
+def _short(text: str, head: str, *, wide: bool = False) -> bytes:
+    """A text of one byte a character, or two, its length and a flag in front."""
+    return struct.pack(head, len(text), wide) + text.encode("utf-16-le" if wide else "latin-1")
 
 
 def _compound(name: str, stream: bytes) -> bytes:

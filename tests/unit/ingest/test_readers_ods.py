@@ -49,16 +49,35 @@ def test_the_same_sheets_read_the_same_whatever_their_format(tmp_path: Path) -> 
     ("cell", "said"),
     [
         (typed("float", 'office:value="1234.5"', "1.234,50"), "1234.5"),
-        (typed("percentage", 'office:value="0.155"', "15,50 %"), "15.5%"),
-        (typed("currency", 'office:value="-12.5" office:currency="EUR"', "-12,50 €"), "-12.5 EUR"),
-        (typed("currency", 'office:value="12.5"', "12,50"), "12.5"),
+        (typed("float", 'office:value="1067"', "01067"), "01067"),
+        (typed("float", 'office:value="5"', "5 kg"), "5 kg"),
+        (typed("float", 'office:value="0"', "0,00 €"), "0.00 €"),
+        (typed("float", 'office:value="1000"', "1.000"), "1000"),
+        (typed("float", 'office:value="1200000"', "1,2 Mio."), "1200000"),
+        (typed("float", 'office:value="-1234.5"', "(1.234,50 €)"), "-1234.50 €"),
+        (typed("float", 'office:value="1,5"', "1,5"), "1,5"),
+        (typed("float", 'office:value="NaN"', "none"), "none"),
+        (typed("float", 'office:value="0"', "#DIV/0!"), ""),
+        (typed("string", 'calcext:value-type="error"', "#N/A"), ""),
+        (typed("string", "", "#1 seller"), "#1 seller"),
+        (typed("percentage", 'office:value="0.155"', "15,50 %"), "15.50 %"),
+        (typed("percentage", 'office:value="0.07"', "7%"), "7%"),
+        (typed("percentage", 'office:value="0.155"', "so much"), "15.5%"),
+        (typed("currency", 'office:value="33.333333333333336" office:currency="EUR"', "33,33 €"), "33.33 €"),
+        (typed("currency", 'office:value="-12.5" office:currency="EUR"', "-12,5"), "-12.5"),
+        (typed("currency", 'office:value="12.5" office:currency="EUR"', "about a dozen"), "12.5 EUR"),
         (typed("boolean", 'office:boolean-value="true"', "WAHR"), "yes"),
+        (typed("boolean", 'office:boolean-value="1"', "WAHR"), "yes"),
+        (typed("boolean", "", "WAHR"), "WAHR"),
         (typed("date", 'office:date-value="2024-01-05"', "05.01.24"), "2024-01-05"),
+        (typed("date", 'office:date-value="2024-01-05T14:29:59.999999999"', "05.01.24"), "2024-01-05 14:30"),
         (typed("date", 'office:date-value="2024-01-05T00:00:00"', "05.01.24"), "2024-01-05"),
         (typed("date", 'office:date-value="2024-01-05T14:30:00"', "05.01.24"), "2024-01-05 14:30"),
         (typed("date", 'office:date-value="-0044-03-15"', "15.03.-44"), "15.03.-44"),
         (typed("time", 'office:time-value="PT07H05M00S"', "07:05"), "07:05"),
         (typed("time", 'office:time-value="PT30H05M00S"', "30:05"), "30:05"),
+        (typed("time", 'office:time-value="PT07H59M59.999999999S"', "08:00"), "08:00"),
+        (typed("time", 'office:time-value="PT1.5H"', "01:30"), "01:30"),
         (typed("string", 'office:string-value="whole"', "shown"), "whole"),
         ("<table:table-cell><text:p>1<text:s/>two</text:p><text:p>three</text:p></table:table-cell>", "1 two three"),
         (
@@ -107,9 +126,17 @@ def test_a_table_within_a_cell_leaves_the_rows_around_it_as_they_are(tmp_path: P
     assert lines == ["## S, rows 2 to 3", "| part | bar |", "| T-1 | 4 |", "| T-2 | 5 |"]
 
 
-def test_an_encrypted_one_is_told_so(tmp_path: Path) -> None:
+def test_a_copy_of_another_files_cells_is_no_sheet(tmp_path: Path) -> None:
+    cached = f"<table:table><table:table-row>{ods_cell('cached')}</table:table-row></table:table>"
+    own = f'<table:table table:name="S"><table:table-row>{ods_cell("own")}</table:table-row></table:table>'
+    links = f"<table:dde-links><table:dde-link>{cached}</table:dde-link></table:dde-links>"
+    assert read(tmp_path, own + links).text == "## S\n\nown"
+
+
+@pytest.mark.parametrize("part", ["content.xml", "encrypted-package"])
+def test_an_encrypted_one_is_told_so(tmp_path: Path, part: str) -> None:
     with zipfile.ZipFile(tmp_path / "a.ods", "w") as archive:
-        archive.writestr("content.xml", b"\x81\x92\x07")
-        archive.writestr("META-INF/manifest.xml", "<manifest:encryption-data/>")
+        archive.writestr(part, b"\x81\x92\x07")
+        archive.writestr("META-INF/manifest.xml", f'<file-entry full-path="{part}"><encryption-data/></file-entry>')
     with pytest.raises(UnreadableDocument, match="encrypted and needs a password"):
         reader_for(tmp_path / "a.ods").read(tmp_path / "a.ods")
