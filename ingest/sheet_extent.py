@@ -20,7 +20,7 @@ MAX_EXTENT = 20_000_000
 MAX_ROWS, MAX_COLUMNS = 1_048_576, 16_384
 """Of a sheet, by the format."""
 
-_SHEETS = "xl/worksheets/"
+_SHEETS, _SHARED = "xl/worksheets/", "xl/sharedstrings.xml"
 _CELL = re.compile(rb"""(?<![\w:])r\s*=\s*["']([A-Za-z]{1,4})(\d{0,8})""")
 """Where a cell stands, as far as is needed to see that no sheet has it."""
 _TEXTS = re.compile(rb"""[cC]ount\s*=\s*["'](\d+)""")
@@ -39,7 +39,7 @@ def check_xml(archive: zipfile.ZipFile) -> None:
                     rows = max(rows, int(found[2] or 0))
                 rest = block[-64:]
         _check(rows, columns)
-    texts = archive.NameToInfo.get("xl/sharedStrings.xml")
+    texts = next((part for part in archive.infolist() if part.filename.lower() == _SHARED), None)
     if texts is None:
         return
     with archive.open(texts) as part:
@@ -81,7 +81,9 @@ def _records(part: BufferedReader) -> Iterator[tuple[int, bytes]]:
 
 
 def _sheets(archive: zipfile.ZipFile) -> list[str]:
-    return [name for name in archive.namelist() if name.startswith(_SHEETS) and not name.endswith(".rels")]
+    """The parts with cells; calamine finds them in any case of letters and with either slash."""
+    names = ((name, name.lower().replace("\\", "/")) for name in archive.namelist())
+    return [name for name, plain in names if plain.startswith(_SHEETS) and not plain.endswith(".rels")]
 
 
 def _check(rows: int, columns: int) -> None:

@@ -199,6 +199,8 @@ def _sheets() -> Iterator[tuple[str, bytes]]:
     yield "sheets/nothing.xlsx", book()
     for name, reference in (("row", b"A" + b"9" * 300), ("column", b"C" * 50 + b"1")):
         yield f"sheets/beyond-{name}.xlsx", _replaced(book((0, 0)), b'<c r="A1"', b'<c r="' + reference + b'"')
+    far = book((0, 0), (1_048_575, 16_383)).replace(b"xl/worksheets/", b"xl/WorkSheets/")
+    yield "sheets/corners-in-capitals.xlsx", far
     yield "sheets/texts.xlsx", _replaced(book((0, 0)), b'uniqueCount="1"', b'uniqueCount="6999999999997"')
     yield from _other_sheets()
 
