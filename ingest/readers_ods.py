@@ -1,7 +1,7 @@
 """OpenDocument spreadsheets (ODS) to the cells of their sheets; hidden sheets and comments are left out.
 
 Read as XML, row by row: calamine says no percentages and no units, looks for a missing end forever, and takes
-gigabytes for a thousand cells that are said once with a count. By OpenDocument 1.3 part 3, 9.1 and 19.385.
+gigabytes for a thousand cells that are said once with a count. By OpenDocument 1.3 part 3, 9 (tables).
 """
 
 from __future__ import annotations
