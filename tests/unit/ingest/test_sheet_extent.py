@@ -26,6 +26,7 @@ def test_what_lies_beside_the_sheets_is_no_sheet(tmp_path: Path) -> None:
     [
         (b' uniqueCount="5000', "more texts than bytes"),
         (b' uniqueCount="99999999999999999999', "more texts than bytes"),
+        (b' a=">" uniqueCount="99999999999999999999', "more texts than bytes"),
         (b' a="' + b"[" * 70_000 + b'" uniqueCount="99999999999999999999', "its texts do not begin"),
     ],
 )
