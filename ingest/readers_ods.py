@@ -19,9 +19,9 @@ from typing import Any
 from ingest import archives
 from ingest.office_properties import properties
 from ingest.readers import Extracted
-from ingest.sheet_extent import MAX_COLUMNS, MAX_ROWS
+from ingest.sheet_extent import MAX_COLUMNS, check_place
 from ingest.sheet_formats import Format
-from ingest.sheet_rows import MAX_CELLS, Place, Sheet, sections
+from ingest.sheet_rows import Place, Sheet, Value, check_size, sections
 from rag.errors import UnreadableDocument
 
 _TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
@@ -46,8 +46,6 @@ _CALC = "{urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0}v
 MAX_DECIMALS = 16
 MAX_SHOWN = 1e15
 """Beyond it a number's digits are not all told."""
-
-Value = str | float | bool | date | time | timedelta
 
 
 @dataclass(slots=True)
@@ -84,7 +82,7 @@ def read_ods(path: Path) -> Extracted:
         try:
             for filled in _sheets(archive):
                 cells += filled.cells
-                _check(cells)
+                check_size(cells)
                 texts += sections(filled.sheet())
         except (SyntaxError, ValueError, OverflowError) as error:  # lxml's XMLSyntaxError is a SyntaxError
             raise UnreadableDocument(f"the spreadsheet is damaged: {error}") from error
@@ -100,11 +98,6 @@ def _check_open(path: Path) -> None:
         return  # what is wrong with it is said below
     if b"encryption-data" in manifest or b"encrypted-package" in manifest:
         raise UnreadableDocument("the spreadsheet is encrypted and needs a password")
-
-
-def _check(cells: int) -> None:
-    if cells > MAX_CELLS:
-        raise UnreadableDocument(f"its sheets have more than {MAX_CELLS:,} cells: export them as CSV")
 
 
 def _sheets(archive: zipfile.ZipFile) -> Iterator[_Filled]:
@@ -151,8 +144,7 @@ def _add(filled: _Filled, row: Any) -> None:
         said = "" if cell.tag == _CELLS[1] else _said(cell)
         value = "" if cell.tag == _CELLS[1] else _value(cell, said)
         if value != "":
-            if column + count > MAX_COLUMNS or filled.height + times > MAX_ROWS:
-                raise UnreadableDocument("the spreadsheet is damaged: a cell lies beyond any row or column")
+            check_place(filled.height + times, column + count)
             places = range(column, column + count)
             values.update(dict.fromkeys(places, value))
             if isinstance(value, float) and (form := _format(cell, value, said)) is not None:
@@ -163,7 +155,7 @@ def _add(filled: _Filled, row: Any) -> None:
         column += count
     if values:
         filled.left, filled.end = min(filled.left, min(values)), max(filled.end, max(values) + 1)
-        _check((filled.height + times) * filled.end)
+        check_size((filled.height + times) * filled.end)
     for number in range(filled.height, filled.height + times) if values else ():
         filled.rows[number] = values
         if formats:

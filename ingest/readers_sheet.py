@@ -13,7 +13,7 @@ from ingest import archives, sheet_extent
 from ingest.office_properties import properties
 from ingest.readers import Extracted
 from ingest.sheet_formats import Formats
-from ingest.sheet_rows import MAX_CELLS, Sheet, sections
+from ingest.sheet_rows import Sheet, check_size, sections
 from rag.errors import UnreadableDocument
 
 _XLSX, _XLSB = "xl/workbook.xml", "xl/workbook.bin"
@@ -48,8 +48,7 @@ def _sections(path: Path, formats: Formats | None) -> Iterator[str]:
             continue
         sheet = book.get_sheet_by_name(about.name)
         cells += sheet.total_height * sheet.total_width
-        if cells > MAX_CELLS:
-            raise UnreadableDocument(f"its sheets have more than {MAX_CELLS:,} cells: export them as CSV")
+        check_size(cells)
         yield from sections(
             Sheet(
                 about.name,

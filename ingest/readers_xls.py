@@ -12,9 +12,8 @@ from typing import Any
 
 from ingest.readers import Extracted
 from ingest.sheet_formats import Format, parsed
-from ingest.sheet_rows import MAX_CELLS, Sheet, sections
+from ingest.sheet_rows import Sheet, Value, check_size, sections
 from ingest.xls_workbook import opened
-from rag.errors import UnreadableDocument
 
 _VISIBLE = 0
 _EMPTY, _TEXT, _NUMBER, _DATE, _BOOLEAN, _ERROR, _BLANK = range(7)
@@ -24,8 +23,6 @@ _LENGTH = re.compile(r"\[(?:h+|m+|s+)\]", re.IGNORECASE)
 """In the format of a length of time: hours beyond a day."""
 _SAID = re.compile(r'"[^"]*"|\\.|;.*', re.DOTALL)
 """In a format: what is said as it stands, and the formats of other numbers behind the first."""
-
-Value = str | float | bool | date | time | timedelta
 
 
 def read_xls(path: Path) -> Extracted:
@@ -38,8 +35,7 @@ def read_xls(path: Path) -> Extracted:
             if sheet.visibility == _VISIBLE:
                 rows, columns = _filled(sheet)
                 cells += rows.stop * columns.stop
-                if cells > MAX_CELLS:
-                    raise UnreadableDocument(f"its sheets have more than {MAX_CELLS:,} cells: export them as CSV")
+                check_size(cells)
                 texts += sections(_sheet(sheet, rows, columns, formats))
             book.unload_sheet(index)
     return Extracted("\n\n".join(texts))

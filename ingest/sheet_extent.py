@@ -40,7 +40,7 @@ def check_xml(archive: zipfile.ZipFile) -> None:
                     columns = max(columns, column(found[1].upper()))
                     rows = max(rows, int(found[2] or 0))
                 rest = block[-64:]
-        _check(rows, columns)
+        _check_extent(rows, columns)
     texts = next((part for part in archive.infolist() if part.filename.lower() == _SHARED), None)
     if texts is None:
         return
@@ -64,7 +64,7 @@ def check_binary(archive: zipfile.ZipFile) -> None:
                     row = int.from_bytes(data, "little") + 1
                 elif kind in _CELLS:
                     rows, columns = max(rows, row), max(columns, int.from_bytes(data, "little") + 1)
-        _check(rows, columns)
+        _check_extent(rows, columns)
 
 
 def _records(part: BufferedReader) -> Iterator[tuple[int, bytes]]:
@@ -90,8 +90,13 @@ def _sheets(archive: zipfile.ZipFile) -> list[str]:
     return [name for name, plain in names if plain.startswith(_SHEETS) and not plain.endswith(".rels")]
 
 
-def _check(rows: int, columns: int) -> None:
+def check_place(rows: int, columns: int) -> None:
+    """Raise UnreadableDocument where no sheet has so many rows or columns."""
     if rows > MAX_ROWS or columns > MAX_COLUMNS:
         raise UnreadableDocument("the spreadsheet is damaged: a cell lies beyond any row or column")
+
+
+def _check_extent(rows: int, columns: int) -> None:
+    check_place(rows, columns)
     if rows * columns > MAX_EXTENT:
         raise UnreadableDocument(f"its cells lie in {rows:,} rows and {columns:,} columns: export them as CSV")

@@ -14,6 +14,7 @@ from typing import Any
 from ingest.cleaning import clean
 from ingest.office_tables import MAX_HEADER_ROWS, Row, below, continues, is_number, one_header, repeated
 from ingest.sheet_formats import Format
+from rag.errors import UnreadableDocument
 
 BLOCK_WORDS = 100
 """Words of the rows under one heading: with the header row about a chunk."""
@@ -22,6 +23,8 @@ MAX_CELLS = 2_000_000
 
 _BLANK = Row(())
 
+Value = str | float | bool | date | time | timedelta
+"""What a cell holds; an empty text where that is nothing."""
 Place = tuple[int, int]
 """(row, column) from 0."""
 
@@ -38,6 +41,12 @@ class Sheet:
     """The first and the last cell of each range."""
     formats: Iterable[tuple[int, dict[int, Format]]] = ()
     """(row, {column: format}) in their order, where a number says more by its format."""
+
+
+def check_size(cells: int) -> None:
+    """Raise UnreadableDocument where the sheets of a workbook have more cells than are read."""
+    if cells > MAX_CELLS:
+        raise UnreadableDocument(f"its sheets have more than {MAX_CELLS:,} cells: export them as CSV")
 
 
 def sections(sheet: Sheet) -> Iterator[str]:

@@ -160,12 +160,14 @@ def xls(
     merged: Sequence[tuple[int, int, int, int]] = (),
     codepage: int = 1200,
     records: bytes = b"",
+    names: Sequence[tuple[str, bytes]] = (),
     wide: bool = False,
 ) -> bytes:
     """Excel 97's: the records of a workbook as one stream in a compound file.
 
     merged: (first row, last row, first column, last column) from 0 of ranges, in every sheet;
-    records: at the end of every sheet; wide: texts of two bytes a character.
+    records: at the end of every sheet; names: of the workbook, with their formulas;
+    wide: texts of two bytes a character.
     """
     codes = list(dict.fromkeys(c[1] for _, _, rows in sheets for row in rows for c in row if isinstance(c, tuple)))
     ranges = struct.pack("<H", len(merged)) + b"".join(struct.pack("<4H", *places) for places in merged)
@@ -178,11 +180,14 @@ def xls(
         if isinstance(code, str):
             head += record8(0x41E, struct.pack("<H", number) + _short(code, "<HB", wide=True))
         styles += record8(0xE0, struct.pack("<HH", 0, number if isinstance(code, str) else code) + bytes(16))
+    for name, formula in names:
+        told = struct.pack("<HBBHHH4B", 0, 0, len(name), len(formula), 0, 0, 0, 0, 0, 0)
+        styles += record8(0x18, told + b"\x00" + name.encode() + formula)
     head += styles
-    names = [_short(name, "<BB") for name, _, _ in sheets]
-    at = len(head) + sum(4 + 6 + len(name) for name in names) + 4
-    for (_, hidden, _), name, body in zip(sheets, names, bodies, strict=True):
-        head += record8(0x85, struct.pack("<IBB", at, hidden, 0) + name)
+    titles = [_short(name, "<BB") for name, _, _ in sheets]
+    at = len(head) + sum(4 + 6 + len(title) for title in titles) + 4
+    for (_, hidden, _), title, body in zip(sheets, titles, bodies, strict=True):
+        head += record8(0x85, struct.pack("<IBB", at, hidden, 0) + title)
         at += len(body)
     return _compound("Workbook", head + record8(0x0A) + b"".join(bodies))
 

@@ -90,12 +90,26 @@ def test_what_holds_no_words_does_not_cost_the_rest(tmp_path: Path, records: byt
     assert [line.split(" |")[0] for line in lines if line] == ["## S, row 2", "| part", "| pump"]
 
 
-def test_a_hole_of_zeros_is_told_and_no_rows_are_read_past_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "names",
+    [
+        [("SheetList", bytes.fromhex("1e0100 4201ba00")), ("First", bytes.fromhex("2301000000"))],  # of its sheets
+        [("One", bytes.fromhex("2302000000")), ("Two", bytes.fromhex("2301000000"))],  # each by the other
+    ],
+)
+def test_a_name_that_cannot_be_worked_out_costs_nothing(tmp_path: Path, names: list[tuple[str, bytes]]) -> None:
+    (tmp_path / "a.xls").write_bytes(sheet_files.xls([("S", False, TABLE)], names=names))
+    assert "| pump | 3 |" in reader_for(tmp_path / "a.xls").read(tmp_path / "a.xls").text
+
+
+def test_a_hole_of_zeros_is_told_and_no_row_is_lost_in_it(tmp_path: Path) -> None:
     rows: list[list[Cell]] = [[f"T-{number}", "opens"] for number in range(200)]
-    data = sheet_files.xls([("One", False, rows), ("Two", False, rows)])
-    at = data.index(b"T-100")
-    (tmp_path / "a.xls").write_bytes(data[:at] + bytes(512) + data[at + 512 :])
-    with pytest.raises(UnreadableDocument, match="the spreadsheet is damaged"):
+    data = sheet_files.xls([("One", False, rows)])
+    head = len(sheet_files.record8(0x204, bytes(9)))
+    at, end = (data.index(text) - head for text in (b"T-150", b"T-151"))
+    assert (end - at) % 4 == 0  # the records of one row, as zeros records of no size and no kind
+    (tmp_path / "a.xls").write_bytes(data[:at] + bytes(end - at) + data[end:])
+    with pytest.raises(UnreadableDocument, match="the spreadsheet is damaged: a sheet of it has no end"):
         reader_for(tmp_path / "a.xls").read(tmp_path / "a.xls")
 
 
