@@ -49,7 +49,10 @@ LOOKUP_SECONDS, EMBEDDING_SECONDS = 0.1, 0.3
 HEALTH_SECONDS = 1.0
 """Longest wait for the pipeline's word on itself: whoever asks wants to know now that an engine is being started."""
 
-NO_WORD = "no word within a second: the engine is being started, or is too busy to say; ask again in a moment"
+NO_WORD = (
+    "no word within a second: the engine is being started or is too busy to say, or a server does not answer; "
+    "ask again in a moment"
+)
 
 log = logging.getLogger("understudy.api")
 

@@ -132,7 +132,8 @@ class Target:
                 self._catalog.remove(domain, name)
                 continue
             said = self._catalog.unfinished(left)
-            fits = left.manifest.model_copy(update={"generation": "", "created": self.manifest.created})
+            own = {"generation": "", "created": self.manifest.created, "identity": self.manifest.identity}
+            fits = left.manifest.model_copy(update=own)
             wanted = self.manifest.model_copy(update={"generation": "", "base": base})
             if purpose and said == Unfinished(base=base, purpose=purpose, filled=True) and fits == wanted:
                 self._change_in(left)

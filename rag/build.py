@@ -142,6 +142,8 @@ def _server_index(settings: Settings, generation: Generation, *, create: bool) -
         client,
         domain=manifest.domain,
         generation=manifest.generation,
+        identity=manifest.identity,
+        alias=settings.index.alias,
         dimensions=manifest.dimensions,
         fields=manifest.fields,
         where=f"the Qdrant server at {settings.index.url}",

@@ -18,6 +18,7 @@ import errno
 import json
 import os
 import re
+import secrets
 import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -54,6 +55,7 @@ class Manifest(Value):
     title: str = ""
     language: str = ""
     base: str = Field("", description="the generation that was live when this one was begun; empty: none, or unknown")
+    identity: str = Field("", description="tells it from another installation's of the same name; empty: of before")
     created: datetime
 
 
@@ -214,7 +216,8 @@ class Catalog:
         shutil.rmtree(folder, ignore_errors=True)
 
     def create(self, manifest: Manifest, unfinished: Unfinished | None = None) -> Generation:
-        """Make the folder of a new generation; it is not live until `promote`."""
+        """Make the folder of a new generation, with an identity of its own; it is not live until `promote`."""
+        manifest = manifest.model_copy(update={"identity": secrets.token_hex(4)})
         folder = self._root / check_domain_name(manifest.domain) / manifest.generation
         try:
             folder.mkdir(parents=True, exist_ok=False)

@@ -241,9 +241,15 @@ class Pipeline:
             self._model.card  # noqa: B018  # asking is the check
         except RagError as error:
             checks["model"] = str(error)
-        for info in self.domains():
+        domains = self.domains()
+        for info in domains:
             if info.problem:
                 checks["index" if info.compatible else "compatible"] = info.problem
+        if domains and checks["index"] == checks["compatible"] == "ok":
+            try:  # of domains that are open nobody asked; one tells for all whether their server answers
+                self._domains.get(domains[0].name).index.vectors([])
+            except RagError as error:
+                checks["index"] = str(error)
         return Health(ready=all(state == "ok" for state in checks.values()), checks=checks)
 
     def statistics(self) -> EngineStatistics | None:

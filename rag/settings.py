@@ -132,6 +132,11 @@ class IndexSettings(Section):
     url: str = Field("", description="backend server: for example http://127.0.0.1:6333")
     api_key: SecretStr = Field(SecretStr(""), description="backend server: its API key")
     grpc: bool = Field(False, description="backend server: gRPC in place of REST")
+    alias: str = Field(
+        "understudy",
+        pattern=r"^[a-z0-9][a-z0-9-]*$",
+        description="backend server: a domain's alias is this, _ and its name; another for a second installation on it",
+    )
     shard_number: int = Field(1, ge=1, description="backend server: shards of a new collection")
     replication_factor: int = Field(1, ge=1, description="backend server: copies of each shard")
     timeout_seconds: float = Field(30.0, gt=0, description="backend server: longest wait for one call")

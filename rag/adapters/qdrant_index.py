@@ -1,8 +1,9 @@
 """The shared index: a Qdrant server or cluster through qdrant-client. Knows no manifest.
 
-One collection for each domain and generation, `understudy_<domain>_<generation>`, behind the alias
-`understudy_<domain>`. Vectors, BM25 weights and ranking are those of the embedded index, so both give the same
-results on the same data (tests/contracts/test_index.py).
+One collection for each domain, generation and installation, `understudy_<domain>~<generation>~<identity>`, behind the
+alias `understudy_<domain>`; no domain's name has a tilde, so no collection is called like an alias. Vectors, BM25
+weights and ranking are those of the embedded index, so both give the same results on the same data
+(tests/contracts/test_index.py).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import cast
+from urllib.parse import urlsplit
 
 import numpy as np
 from grpc import RpcError, StatusCode
@@ -50,10 +52,16 @@ _RESCORED = q.SearchParams(quantization=q.QuantizationSearchParams(rescore=True,
 
 
 def connect(url: str, *, api_key: str, grpc: bool, timeout_seconds: float) -> QdrantClient:
-    """A client for a server; nothing is dialled yet."""
+    """A client for a server; nothing is dialled yet.
+
+    qdrant-client warns of a key that goes over plain HTTP, also where it never leaves this machine.
+    """
+    local = urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
     return QdrantClient(
         url=url,
-        api_key=api_key or None,
+        https=True if api_key else None,  # where the address does not say
+        api_key=(api_key or None) if not local else None,
+        headers={"api-key": api_key} if local and api_key else None,
         prefer_grpc=grpc,
         timeout=max(1, round(timeout_seconds)),
         check_compatibility=False,
@@ -69,6 +77,8 @@ class QdrantIndex:
         *,
         domain: str,
         generation: str,
+        identity: str = "",
+        alias: str = "understudy",
         dimensions: int,
         fields: Mapping[str, FieldType],
         create: bool,
@@ -78,12 +88,15 @@ class QdrantIndex:
     ) -> None:
         """Open the collection; `create` makes it where there is none. `where`: the server, for messages.
 
+        identity: tells the generation from one of its name that another installation has on the same server; empty
+        for one of before there were identities. alias: what a domain's alias begins with.
+
         Raises IndexUnavailable, IncompatibleIndex, CorpusError (no such collection).
         """
         self._client: QdrantClient | None = client
         self._where = where or "the Qdrant server"
-        self._name = f"understudy_{domain}_{generation}"
-        self._alias = f"understudy_{domain}"
+        self._name = f"understudy_{domain}" + (f"~{generation}~{identity}" if identity else f"_{generation}")
+        self._alias = f"{alias}_{domain}"
         self._bm25 = Bm25Encoder()
         with self._errors():
             if not client.collection_exists(self._name):

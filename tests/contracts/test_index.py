@@ -1,4 +1,4 @@
-"""What every Index does: one suite on Qdrant Edge and on a server (in memory, and a live one at QDRANT_URL).
+"""What every Index does: one suite on Qdrant Edge and on a server (a stand-in over its wire, and one at QDRANT_URL).
 
 The last tests compare the two on the same data, as qdrant-client's congruence tests do.
 """
@@ -25,6 +25,7 @@ from rag.errors import CorpusError, IncompatibleIndex, IndexLocked, IndexUnavail
 from rag.protocols import Index, IndexedChunk
 from rag.types import Chunk, Condition, FieldType, Filter, RetrievalMode, point_id, sha256_text
 from tests.fakes.embedder import HashedWords
+from tests.fakes.qdrant_server import QdrantProcess
 
 FIELDS = {
     "area": FieldType.KEYWORD,
@@ -69,14 +70,22 @@ def server(client: QdrantClient) -> Open:
     return lambda: QdrantIndex(client, domain=domain, generation="g000001", dimensions=64, fields=FIELDS, create=True)
 
 
-@pytest.fixture(params=["edge", "memory", "live"])
+@pytest.fixture(scope="module")
+def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QdrantProcess]:
+    running = QdrantProcess(tmp_path_factory.mktemp("qdrant"))
+    yield running
+    running.close()
+
+
+@pytest.fixture(params=["edge", "wire", "live"])
 def index(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Index]:
     if request.param == "live" and not os.environ.get("QDRANT_URL"):
         pytest.skip("QDRANT_URL names no live server")
     if request.param == "edge":
         opened = edge(tmp_path)()
-    elif request.param == "memory":
-        opened = server(QdrantClient(":memory:"))()
+    elif request.param == "wire":
+        url = request.getfixturevalue("stand_in").url
+        opened = server(connect(url, api_key="", grpc=False, timeout_seconds=10))()
     else:
         key = os.environ.get("QDRANT_API_KEY", "")
         opened = server(connect(os.environ["QDRANT_URL"], api_key=key, grpc=False, timeout_seconds=10))()
@@ -201,6 +210,7 @@ def test_vectors_come_back_as_they_were_written_and_none_for_an_unknown_id(index
     held = index.vectors([chunks[2].id, unknown, chunks[0].id])
     assert set(held) == {chunks[0].id, chunks[2].id}
     np.testing.assert_allclose(held[chunks[2].id], chunks[2].vector, atol=1e-6)
+    assert index.vectors([]) == {}
 
 
 def test_chunks_come_back_as_they_were_written_and_none_for_an_unknown_id(index: Index) -> None:

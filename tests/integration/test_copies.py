@@ -85,6 +85,7 @@ def shared(client: QdrantClient) -> OpenIndex:
             client,
             domain=manifest.domain,
             generation=manifest.generation,
+            identity=manifest.identity,
             dimensions=manifest.dimensions,
             fields=manifest.fields,
             create=create,
@@ -135,7 +136,8 @@ def test_a_restored_domain_is_the_same_to_the_last_bit_and_nothing_was_embedded(
     assert same(before, after)
     assert {chunk.id for chunk in before.values()} == {chunk.id for chunk in after.values()}
     old, new = Catalog(data).live("plant").manifest, Catalog(tmp_path / "elsewhere").live("plant").manifest
-    assert old.model_copy(update={"created": new.created}) == new
+    assert old.model_copy(update={"created": new.created, "identity": new.identity}) == new
+    assert old.identity != new.identity
     assert names(data) == ["g000001"]
 
 
@@ -285,9 +287,10 @@ def test_a_domain_moves_to_a_server_and_back_with_the_same_vectors_and_keeps_the
     done = migrate(data, open_edge, server, "server")
     live = Catalog(data).live("plant")
     assert (done.generation, live.manifest.backend, live.shard_path.exists()) == ("g000002", "server", False)
-    assert [alias.collection_name for alias in client.get_aliases().aliases] == ["understudy_plant_g000002"]
+    [alias] = client.get_aliases().aliases
+    assert alias.collection_name == f"understudy_plant~g000002~{live.manifest.identity}"
     assert same(before, contents(data, open_index=server))
-    assert client.count("understudy_plant_g000002").count == len(before)
+    assert client.count(alias.collection_name).count == len(before)
     migrate(data, server, open_edge, "edge")
     assert same(before, contents(data))
     assert names(data) == ["g000001", "g000002", "g000003"]
