@@ -3,7 +3,8 @@
     python -m bench.crash_parts change DATA SOURCE apply | rebuild | delete [ID ...]
     python -m bench.crash_parts read DATA
 
-Real documents, real embedded index, a tiny embedder of hashed words. Knows no trial.
+Real documents, a tiny embedder of hashed words, and the index that the environment's settings name, embedded or on a
+server. Knows no trial.
 """
 
 from __future__ import annotations
@@ -11,23 +12,27 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import subprocess
 import sys
 import threading
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
-from ingest import generations, rebuilding, run, writing
+from ingest import rebuilding, run, writing
 from ingest.corpus import open_corpus
+from ingest.opening import open_target
 from ingest.removal import remove
 from ingest.target import Target
+from rag.build import open_index
 from rag.catalog import Catalog
 from rag.errors import RagError
 from rag.open_domains import OpenDomain, OpenDomains
 from rag.protocols import Index
+from rag.settings import Settings, load
 from rag.types import Filter, RetrievalMode
-from tests.fakes.domains import open_edge
 from tests.fakes.embedder import HashedWords
 
 DOMAIN = "plant"
@@ -42,23 +47,14 @@ Seen = tuple[str, int, str]
 """Document, offset and text of a chunk."""
 
 
-def opened(data: Path, *, afresh: bool = False) -> Target:
+def settings_of(data: Path, variables: Mapping[str, str] = os.environ) -> Settings:
+    """What commands run with: the index is where the variables say; superseded generations go early."""
+    return load({**variables, "UNDERSTUDY_DATA__DIRECTORY": str(data), "UNDERSTUDY_DATA__GENERATIONS": "1"})
+
+
+def opened(settings: Settings, *, afresh: bool = False) -> Target:
     """The domain, open for writing; superseded generations are removed as in service."""
-    catalog = Catalog(data)
-
-    def tidy(name: str) -> None:
-        generations.tidy(catalog, name, days=30, keep=1, drop_index=lambda _: None, now=generations.utc_now())
-
-    return Target(
-        DOMAIN,
-        catalog=catalog,
-        embedder=EMBEDDER,
-        open_index=open_edge,
-        backend="edge",
-        create=not afresh,
-        afresh=afresh,
-        tidy=tidy,
-    )
+    return open_target(settings, DOMAIN, EMBEDDER, create=not afresh, afresh=afresh)
 
 
 def change(data: Path, source: Path, operation: str, ids: list[str]) -> int:
@@ -66,7 +62,7 @@ def change(data: Path, source: Path, operation: str, ids: list[str]) -> int:
     writing.GROUP_CHUNKS = GROUP_CHUNKS
     print("ready", flush=True)
     try:
-        with closing(opened(data, afresh=operation == "rebuild")) as target:
+        with closing(opened(settings_of(data), afresh=operation == "rebuild")) as target:
             if operation == "apply":
                 run.apply(open_corpus(source), target, prune=True)
             elif operation == "rebuild":
@@ -91,6 +87,45 @@ def everything(index: Index) -> list[Seen]:
 def digest(seen: Iterable[Seen]) -> str:
     """The same for the same chunks, in whatever order."""
     return hashlib.sha256(json.dumps(sorted(seen)).encode()).hexdigest()[:16]
+
+
+class Asker:
+    """The process that asks, as another sees it."""
+
+    def __init__(self, data: Path, variables: Mapping[str, str]) -> None:
+        self._data, self._variables, self.died = data, variables, 0
+        self._child = self._start()
+
+    def _start(self) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "bench.crash_parts", "read", str(self._data)]
+        environment = {**os.environ, **self._variables}
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+
+    def tell(self, command: str) -> tuple[int, list[str], list[str]] | None:
+        """Questions asked, states seen, errors; None where the process died, which is started again."""
+        assert self._child.stdin is not None  # noqa: S101  # both are pipes
+        assert self._child.stdout is not None  # noqa: S101  # as the line above
+        try:
+            self._child.stdin.write(f"{command}\n")
+            self._child.stdin.flush()
+            questions, seen, errors = json.loads(self._child.stdout.readline())
+        except (BrokenPipeError, ValueError):
+            self.close()
+            self.died = self._child.returncode
+            self._child = self._start()
+            return None
+        return questions, seen, errors
+
+    def close(self) -> None:
+        """End the process."""
+        assert self._child.stdin is not None  # noqa: S101  # it is a pipe
+        try:
+            self._child.stdin.close()
+        except BrokenPipeError:
+            pass
+        self._child.wait()
+        if self._child.stdout is not None:
+            self._child.stdout.close()
 
 
 class Reader:
@@ -131,7 +166,8 @@ class Reader:
             os._exit(3)
 
     def _ask_on(self) -> None:
-        domains = OpenDomains(Catalog(self._data), EMBEDDER, open_edge)
+        settings = settings_of(self._data)
+        domains = OpenDomains(Catalog(self._data), EMBEDDER, partial(open_index, settings, create=False))
         while self._going.is_set():
             try:
                 state = self._state(domains.get(DOMAIN))

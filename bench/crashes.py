@@ -5,7 +5,10 @@ root. The same command is then run to its end. All the while another process ask
 domain before the command, or the whole domain after it. In the end index, documents and files are compared with what
 the command was to make of them.
 
-    python -m bench.crashes [--kills 200] [--full 50] [--seed 0] [--minutes N] [--out FILE]
+    python -m bench.crashes [--kills 200] [--full 50] [--on-server 50] [--seed 0] [--minutes N] [--out FILE]
+
+On a server the commands are killed and the server is not: the stand-in of the tests (tests/fakes/qdrant_server.py), or
+the one at QDRANT_URL.
 """
 
 from __future__ import annotations
@@ -22,20 +25,24 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from contextlib import ExitStack, closing
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 
-from bench.crash_parts import DOMAIN, Seen, digest, everything, opened
+from bench.crash_parts import DOMAIN, Asker, Seen, digest, everything, opened, settings_of
 from evaluation.machine import hardware
 from ingest.chunkers import chunks_of
 from ingest.target import verify
 from rag.catalog import Catalog
 from rag.errors import CorpusError
 from rag.types import Document
+from tests.fakes.qdrant_server import QdrantProcess
 
 OPERATIONS = ("apply", "rebuild", "delete")
+KILLED, ON_SERVER, FULL = "kill -9", "kill -9, on a server", "full disk"
 STAGES = ("before it began", "while copying", "while writing", "after the swap", "finished")
 DISK_MEGABYTES = 512
 """Three generations of some 40 MB each, since a tmpfs fills the holes of what is read, and the engine's reserve."""
@@ -71,48 +78,14 @@ class Row:
         return not (self.lost or self.doubled or self.half or self.unfinished)
 
 
-class Asker:
-    """The process that asks."""
-
-    def __init__(self, data: Path) -> None:
-        self._data, self.died = data, 0
-        self._child = self._start()
-
-    def _start(self) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "bench.crash_parts", "read", str(self._data)]
-        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def tell(self, command: str) -> tuple[int, list[str], list[str]] | None:
-        """Questions asked, states seen, errors; None where the process died, which is started again."""
-        assert self._child.stdin is not None  # noqa: S101  # both are pipes
-        assert self._child.stdout is not None  # noqa: S101  # as the line above
-        try:
-            self._child.stdin.write(f"{command}\n")
-            self._child.stdin.flush()
-            questions, seen, errors = json.loads(self._child.stdout.readline())
-        except (BrokenPipeError, ValueError):
-            self.close()
-            self.died = self._child.returncode
-            self._child = self._start()
-            return None
-        return questions, seen, errors
-
-    def close(self) -> None:
-        """End the process."""
-        assert self._child.stdin is not None  # noqa: S101  # it is a pipe
-        try:
-            self._child.stdin.close()
-        except BrokenPipeError:
-            pass
-        self._child.wait()
-        if self._child.stdout is not None:
-            self._child.stdout.close()
-
-
 class Trials:
     """A domain in a folder, changed again and again."""
 
-    def __init__(self, folder: Path, kind: str, chance: random.Random) -> None:
+    def __init__(
+        self, folder: Path, kind: str, chance: random.Random, variables: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        """variables: settings of the commands beyond their data directory."""
+        self._variables = variables
         self.data, self.source, self._chance = folder / "data", folder / "source", chance
         self.rows = {name: Row(kind, name) for name in OPERATIONS}
         self._seconds: dict[str, list[float]] = {name: [] for name in OPERATIONS}
@@ -127,7 +100,7 @@ class Trials:
             self._seconds[operation].append(time.monotonic() - begin)
             self._state = new
         self._seconds["delete"].append(self._seconds["rebuild"][0] / 2)
-        self.asker = Asker(self.data)
+        self.asker = Asker(self.data, variables)
 
     def close(self) -> None:
         """End what runs."""
@@ -213,6 +186,7 @@ class Trials:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            env={**os.environ, **self._variables},
         )
         assert child.stdout is not None  # noqa: S101  # it is a pipe
         child.stdout.readline()  # ready: what is killed is the work, not the start of Python
@@ -264,7 +238,7 @@ class Trials:
                 row.half += 1
                 row.notes.append(f"{operation}: seen {seen}, not {wanted}")
         self._state = new
-        with closing(opened(self.data)) as target:
+        with closing(opened(settings_of(self.data, {**os.environ, **self._variables}))) as target:
             found, expected = Counter(everything(target.index)), _chunks(new)
             problems = verify(target)
             stored = {item.id for item in target.summaries()}
@@ -303,30 +277,50 @@ def _fill(ballast: Path, room: int) -> None:
                 continue
 
 
-def measure(folder: Path, *, kills: int, full: int, seed: int = 0, minutes: float = math.inf) -> tuple[list[Row], str]:
+def measure(
+    folder: Path, *, kills: int, full: int, on_server: int = 0, seed: int = 0, minutes: float = math.inf
+) -> tuple[list[Row], str]:
     """The rows, and why full disks were left out, if they were. No trial begins after so many minutes."""
-    counts = {"kill -9": kills, "full disk": full}
+    counts = {KILLED: kills, ON_SERVER: on_server, FULL: full}
     until = time.monotonic() + minutes * 60
     skipped = ""
     trials: dict[str, Trials] = {}
     with ExitStack() as stack:
         for kind in [kind for kind, count in counts.items() if count]:
-            place = folder / kind.split()[0]
+            place = folder / kind.replace(" ", "-")
             place.mkdir()
-            if kind == "full disk":
+            variables: dict[str, str] = {}
+            if kind == ON_SERVER:
+                variables = stack.enter_context(_server(place))
+            if kind == FULL:
                 if skipped := _mount(place):
                     continue
                 stack.callback(subprocess.run, ["umount", str(place)], check=True)
-            trials[kind] = stack.enter_context(closing(Trials(place, kind, random.Random(seed))))
+            trials[kind] = stack.enter_context(closing(Trials(place, kind, random.Random(seed), variables)))
         spread = sorted((number / counts[kind], kind, number) for kind in trials for number in range(counts[kind]))
         for done, (_, kind, number) in enumerate(spread, start=1):
             if time.monotonic() > until:
                 break
-            trial = trials[kind].kill if kind == "kill -9" else trials[kind].fill
+            trial = trials[kind].fill if kind == FULL else trials[kind].kill
             trial(OPERATIONS[number % len(OPERATIONS)])
             if done % 20 == 0:
                 print(f"{done} of {len(spread)} trials", file=sys.stderr, flush=True)
     return [row for held in trials.values() for row in held.rows.values()], skipped
+
+
+@contextmanager
+def _server(place: Path) -> Iterator[dict[str, str]]:
+    """The settings by which a Qdrant server is used."""
+    stand_in = None if "QDRANT_URL" in os.environ else QdrantProcess(place / "qdrant")
+    url = stand_in.url if stand_in else os.environ["QDRANT_URL"]
+    key = os.environ.get("QDRANT_API_KEY", "")
+    yield {
+        "UNDERSTUDY_INDEX__BACKEND": "server",
+        "UNDERSTUDY_INDEX__URL": url,
+        "UNDERSTUDY_INDEX__API_KEY": key,
+    }
+    if stand_in:
+        stand_in.close()
 
 
 def _mount(place: Path) -> str:
@@ -355,7 +349,7 @@ def table(rows: list[Row], skipped: str) -> str:
     ]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for row in rows:
-        stages = [row.stages[s] if row.kind == "kill -9" or s == "finished" else "–" for s in STAGES]
+        stages = [row.stages[s] if row.kind != FULL or s == "finished" else "–" for s in STAGES]
         counts = [row.questions, row.refused, row.lost, row.doubled, row.half, row.unfinished]
         lines.append("| " + " | ".join(map(str, [row.kind, row.operation, row.trials, *stages, *counts])) + " |")
     told = sum((row.told for row in rows), Counter[str]())
@@ -373,6 +367,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--full", type=int, default=50)
+    parser.add_argument("--on-server", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=math.inf, help="begin no trial after so long")
     parser.add_argument("--out", type=Path, default=Path("docs/results/crashes.md"))
@@ -380,15 +375,22 @@ def main() -> int:
     state = hardware()
     with tempfile.TemporaryDirectory(prefix="crashes-") as folder:
         rows, skipped = measure(
-            Path(folder), kills=arguments.kills, full=arguments.full, seed=arguments.seed, minutes=arguments.minutes
+            Path(folder),
+            kills=arguments.kills,
+            full=arguments.full,
+            on_server=arguments.on_server,
+            seed=arguments.seed,
+            minutes=arguments.minutes,
         )
     shown = table(rows, skipped)
     print(shown)
     about = (__doc__ or "").split("\n\n")[1].replace("\n", " ")
-    command = f"python -m bench.crashes --kills {arguments.kills} --full {arguments.full} --seed {arguments.seed}"
-    kills, full = (sum(row.trials for row in rows if row.kind == kind) for kind in ("kill -9", "full disk"))
-    ran = f"{kills} of {arguments.kills} kills and {full} of {arguments.full} full disks were run"
-    page = f"# Crashes\n\n{about}\n\n`{command}`, {datetime.now(UTC):%Y-%m-%d}, {state}; {ran}.\n\n{shown}\n"
+    asked = {KILLED: arguments.kills, FULL: arguments.full, ON_SERVER: arguments.on_server}
+    command = f"python -m bench.crashes --kills {asked[KILLED]} --full {asked[FULL]} --on-server {asked[ON_SERVER]}"
+    done = Counter({kind: sum(row.trials for row in rows if row.kind == kind) for kind in asked})
+    ran = ", ".join(f"{done[kind]} of {count} ({kind})" for kind, count in asked.items())
+    when = f"{datetime.now(UTC):%Y-%m-%d}, {state}; trials run: {ran}."
+    page = f"# Crashes\n\n{about}\n\n`{command} --seed {arguments.seed}`, {when}\n\n{shown}\n"
     arguments.out.write_text(page, "utf-8")
     return 0 if all(row.clean() for row in rows) else 1
 

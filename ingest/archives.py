@@ -14,9 +14,12 @@ from typing import Any
 
 from rag.errors import UnreadableDocument
 
+BROKEN = (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, UnicodeDecodeError)
+"""What `zipfile` raises on a damaged archive; the last where a name says that it is UTF-8 and is none."""
+
 DAMAGED = (
-    zipfile.BadZipFile, zlib.error, EOFError, OSError, ArithmeticError, AssertionError, AttributeError, IndexError,
-    KeyError, NotImplementedError, SyntaxError, TypeError, ValueError,
+    *BROKEN, OSError, ArithmeticError, AssertionError, AttributeError, IndexError, KeyError, SyntaxError, TypeError,
+    ValueError,
 )  # fmt: skip
 """What python-docx, python-pptx and lxml raise on damaged files, found by fuzzing; lxml's XMLSyntaxError is a
 SyntaxError."""
@@ -41,7 +44,7 @@ def bounded(path: Path, *, kind: str, holds: str) -> Iterator[zipfile.ZipFile]:
         with zipfile.ZipFile(path) as archive:
             _check(archive, kind, holds)
             yield archive
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, UnicodeDecodeError) as error:
+    except BROKEN as error:
         raise UnreadableDocument(f"the file is no {kind}, or a damaged one: {told(error)}") from error
 
 

@@ -6,7 +6,6 @@ Read from the part itself, because the libraries make one up where it is missing
 from __future__ import annotations
 
 import zipfile
-import zlib
 from datetime import date
 from pathlib import Path
 
@@ -43,7 +42,7 @@ def properties(path: Path) -> tuple[str, dict[str, MetadataValue]]:
         with zipfile.ZipFile(path) as archive:
             name = "meta.xml" if "content.xml" in archive.NameToInfo else _core(archive)
             elements = list(archives.xml(archive, name, most=MAX_BYTES).iter(*_FIELDS)) if name else []
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, OSError, KeyError, SyntaxError, ValueError):
+    except (*archives.BROKEN, OSError, KeyError, SyntaxError, ValueError):
         return "", {}  # what is wrong with the file itself its reader says
     for element in elements:
         field, text = _FIELDS[element.tag], " ".join(clean(element.text or "").split())

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import re
 import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
@@ -94,7 +93,7 @@ def _check_open(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive, archive.open("META-INF/manifest.xml") as part:
             manifest = part.read(1 << 20)
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError, KeyError):
+    except (*archives.BROKEN, RuntimeError, OSError, KeyError):
         return  # what is wrong with it is said below
     if b"encryption-data" in manifest or b"encrypted-package" in manifest:
         raise UnreadableDocument("the spreadsheet is encrypted and needs a password")

@@ -136,7 +136,7 @@ class QdrantProcess:
     def __init__(self, folder: Path, *, port: int = 0, api_key: str = "") -> None:
         self._folder, self._api_key = folder, api_key
         command = [sys.executable, "-m", "tests.fakes.qdrant_server", str(folder), str(port), api_key]
-        self._child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self._child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         assert self._child.stdout is not None
         self.url = self._child.stdout.readline().strip()
 

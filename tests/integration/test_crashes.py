@@ -15,6 +15,13 @@ def test_after_kills_at_random_moments_the_next_run_makes_everything_whole(tmp_p
     assert "| kill -9 | rebuild | 1 |" in table(rows, skipped)
 
 
+def test_a_command_that_is_killed_while_it_writes_to_a_server_is_finished_by_the_next(tmp_path: Path) -> None:
+    rows, skipped = measure(tmp_path, kills=0, full=0, on_server=1, seed=7)
+    apply = rows[0]
+    assert (apply.trials, apply.notes, apply.refused, apply.clean(), apply.questions > 0) == (1, [], 0, True, True)
+    assert "| kill -9, on a server | apply | 1 |" in table(rows, skipped)
+
+
 def test_a_document_that_is_not_there_is_counted_as_lost_and_one_too_many_as_doubled(tmp_path: Path) -> None:
     with closing(Trials(tmp_path, "kill -9", random.Random(1))) as trials:
         stored = sorted(trials._state)

@@ -140,3 +140,19 @@ def test_an_encrypted_one_is_told_so(tmp_path: Path, part: str) -> None:
         archive.writestr("META-INF/manifest.xml", f'<file-entry full-path="{part}"><encryption-data/></file-entry>')
     with pytest.raises(UnreadableDocument, match="encrypted and needs a password"):
         reader_for(tmp_path / "a.ods").read(tmp_path / "a.ods")
+
+
+@pytest.mark.parametrize(("header", "flags", "name"), [(b"PK\x03\x04", 6, 30), (b"PK\x01\x02", 8, 46)])
+def test_a_name_in_the_archive_that_is_no_utf_8_is_told_as_damage(
+    tmp_path: Path, header: bytes, flags: int, name: int
+) -> None:
+    with zipfile.ZipFile(tmp_path / "a.ods", "w") as archive:
+        archive.writestr("META-INF/manifest.xml", "<manifest/>")
+        archive.writestr("content.xml", "<document/>")
+    damaged = bytearray((tmp_path / "a.ods").read_bytes())
+    at = damaged.index(header)
+    damaged[at + flags + 1] |= 0x08  # the name says that it is UTF-8
+    damaged[at + name] = 0xCE
+    (tmp_path / "a.ods").write_bytes(damaged)
+    with pytest.raises(UnreadableDocument, match=r"is no spreadsheet \(\.ods\), or a damaged one|holds no text"):
+        reader_for(tmp_path / "a.ods").read(tmp_path / "a.ods")
