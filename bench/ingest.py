@@ -14,23 +14,28 @@ much faster than the whole one as a processor with AMX is than one with AVX2: wh
     python -m bench.ingest --suites DIR [--suite nq_evouna|financebench] [--documents N] [--peer-tokens N]
         [--layers N] [--rounds N] [--json]
 
-Every part is ingested and embedded three times (`--rounds`), brought in by the peers once: on a machine that others use
-too, one reading of the ratio to the bare embedder can be a tenth off.
+Every part is ingested and embedded six times (`--rounds`), brought in by the peers once: on a machine that others use
+too, one reading of the ratio to the bare embedder can be a fifth off. Its interval is told beside it: of the ratios of
+each ingestion to the bare readings before and after it, by Student's t over their logarithms.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import multiprocessing
 import os
 import shutil
 import tempfile
 import time
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from evaluation.machine import hardware
 
@@ -91,7 +96,7 @@ def main() -> int:
     parser.add_argument("--documents", type=int, default=0, help="the first N documents; 0: all")
     parser.add_argument("--peer-tokens", type=int, default=PEER_TOKENS, help="of LlamaIndex' pieces (its own: 1024)")
     parser.add_argument("--layers", type=int, default=0, help="of the embedder, the first N alone; 0: all")
-    parser.add_argument("--rounds", type=int, default=3, help="so often each part is ingested and embedded bare")
+    parser.add_argument("--rounds", type=int, default=6, help="so often each part is ingested and embedded bare")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     if arguments.suites is None:
@@ -132,6 +137,7 @@ def measure(corpus: Path, documents: int, peer_tokens: int, model: Path, rounds:
     lines = corpus.read_bytes().splitlines(keepends=True)[: documents or None]
     size = -(-len(lines) // PARTS)
     bare, whole, torch, peer = Clock(), Clock(), Clock(), Clock()
+    beside: list[float] = []
     embedder = open_embedder(settings)
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -149,6 +155,7 @@ def measure(corpus: Path, documents: int, peer_tokens: int, model: Path, rounds:
             for _ in range(rounds):
                 _ingest(part, apart, embedder, whole)
                 _bare(texts, embedder, bare)
+                beside.append(whole.rates[-1] / math.sqrt(bare.rates[-2] * bare.rates[-1]))
                 shutil.rmtree(apart.data.directory)
             torch.add(len(chosen), peers.submit(_torch, chosen).result())
             peer.add(*peers.submit(_llama_index, part, Path(folder) / f"peer-{number}", peer_tokens).result())
@@ -163,6 +170,7 @@ def measure(corpus: Path, documents: int, peer_tokens: int, model: Path, rounds:
         "torch": round(torch.rate, 1),
         "llama_index": round(peer.rate, 1),
         "to_bare": round(whole.rate / bare.rate, 3),
+        "to_bare_interval": interval(beside),
         "to_torch": round(whole.rate / torch.rate, 2),
         "peer_tokens": peer_tokens,
         "to_llama_index": round(by_passages if peer_tokens > PEER_TOKENS else min(by_passages, by_characters), 2),
@@ -170,6 +178,16 @@ def measure(corpus: Path, documents: int, peer_tokens: int, model: Path, rounds:
         "parts": {"apply": whole.rates, "bare": bare.rates, "torch": torch.rates, "llama_index": peer.rates},
         "hardware": hardware(),
     }
+
+
+def interval(ratios: Sequence[float]) -> tuple[float, float] | None:
+    """The 95% interval of the mean ratio; None for a single one."""
+    from scipy import stats
+
+    if len(ratios) < 2:
+        return None
+    found = stats.ttest_1samp(np.log(ratios), 0.0).confidence_interval(0.95)
+    return round(math.exp(found.low), 3), round(math.exp(found.high), 3)
 
 
 def _model() -> str:
@@ -272,7 +290,9 @@ def show(result: dict[str, Any]) -> None:
     print(f"{told}, layers of the embedder: {result['layers']} · {result['hardware']}")
     for name in ("apply", "bare", "torch", "llama_index"):
         print(f"  {name:<11} {result[name]:>7} passages/s   by part: {result['parts'][name]}")
-    print(f"  apply / bare embedder:    {result['to_bare']:.3f}  (must {MUST_BARE}, aim {AIM_BARE})")
+    spread = result["to_bare_interval"]
+    between = f"; 95% of the mean: {spread[0]:.3f} to {spread[1]:.3f}" if spread else ""
+    print(f"  apply / bare embedder:    {result['to_bare']:.3f}  (must {MUST_BARE}, aim {AIM_BARE}{between})")
     print(f"  apply / torch fp32 encode: {result['to_torch']:.2f}  (must {MUST_TORCH})")
     print(
         f"  apply / LlamaIndex pipeline in pieces of {result['peer_tokens']}: {result['to_llama_index']:.2f}  "
