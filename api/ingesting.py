@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from api.job_queue import JobQueue, Tell
 from api.jobs import Job, JobFolder, JobStore, Record, Unread
 from api.uploads import HEAD_BYTES
-from rag.build import delete_domain
+from ingest.deleting import delete_domain
 from rag.catalog import check_domain_name
 from rag.errors import ModelBusy, UploadTooLarge
 from rag.protocols import Embedder

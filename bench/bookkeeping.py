@@ -23,11 +23,12 @@ import numpy as np
 
 from evaluation.machine import hardware
 from ingest.corpus import open_corpus
+from ingest.deleting import delete_domain
 from ingest.opening import open_target
 from ingest.removal import matching, remove
 from ingest.run import apply
-from ingest.target import Target, verify
-from rag.build import delete_domain
+from ingest.target import Target
+from ingest.verifying import verify
 from rag.protocols import Vectors
 from rag.settings import DataSettings, Settings
 

@@ -35,7 +35,7 @@ from types import MappingProxyType
 from bench.crash_parts import DOMAIN, Asker, Seen, digest, everything, opened, settings_of
 from evaluation.machine import hardware
 from ingest.chunkers import chunks_of
-from ingest.target import verify
+from ingest.verifying import verify
 from rag.catalog import Catalog
 from rag.errors import CorpusError
 from rag.types import Document

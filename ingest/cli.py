@@ -146,18 +146,26 @@ def show(
 @app.command()
 def delete(
     domain: Domain,
+    *,
     document: Annotated[list[str] | None, typer.Option("--document", help="A document's id; may be repeated.")] = None,
     where: Annotated[
         list[str] | None, typer.Option(help="FIELD=VALUE of the documents' metadata; several must all hold.")
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="The whole domain, its files included.")] = False,
+    leave: Annotated[
+        bool, typer.Option("--leave-collections", help="With --all: also where its Qdrant server does not answer.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Remove documents from a domain, or a whole domain; the counts are of what is gone."""
     with refusals():
-        if sum(map(bool, (document, where, everything))) != 1:
+        if sum(map(bool, (document, where, everything))) != 1 or (leave and not everything):
             raise typer.BadParameter("give --document ID (once or more), --where FIELD=VALUE, or --all")
-        result = _delete_domain(domain) if everything else _delete_documents(domain, document or [], where or [])
+        result = (
+            _delete_domain(domain, leave=leave)
+            if everything
+            else _delete_documents(domain, document or [], where or [])
+        )
     if as_json:
         print_json(result)
     else:
@@ -169,7 +177,7 @@ def delete(
 @app.command()
 def verify(domain: Domain, as_json: Json = False) -> None:
     """Compare index, stored texts and offsets of a domain; says what differs."""
-    from ingest.target import verify as run_verify
+    from ingest.verifying import verify as run_verify
 
     with refusals(), _target(domain, create=False) as target:
         problems = run_verify(target)
@@ -216,11 +224,11 @@ def _target_of(corpus: Corpus, domain: str) -> Iterator[Target]:
         yield target
 
 
-def _delete_domain(domain: str) -> dict[str, Any]:
-    from rag.build import delete_domain
+def _delete_domain(domain: str, *, leave: bool) -> dict[str, Any]:
+    from ingest.deleting import delete_domain
     from rag.settings import load
 
-    documents, chunks = delete_domain(load(), domain)
+    documents, chunks = delete_domain(load(), domain, leave_collections=leave)
     return {"domain": domain, "documents": documents, "chunks": chunks, "unknown": []}
 
 

@@ -36,7 +36,7 @@ def rollback(
 ) -> None:
     """Make an earlier generation of a domain the live one again, in one step; nothing is lost by it."""
     from ingest.generations import previous
-    from rag.build import open_catalog, publish_index
+    from rag.build import check_index, open_catalog, publish_index
     from rag.settings import load
     from rag.writer_lock import WriterLock
 
@@ -47,8 +47,9 @@ def rollback(
         try:
             left = catalog.live(domain).manifest.generation
             chosen = previous(catalog, domain, to)
-            publish_index(settings, chosen)
+            check_index(settings, chosen)
             catalog.promote(chosen)
+            publish_index(settings, chosen)
         finally:
             lock.release()
     result = {"domain": domain, "from": left, "to": chosen.manifest.generation}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from ingest import generations
 from ingest.target import Target
-from rag.build import copy_index, drop_index, open_catalog, open_index, words_fingerprint
+from rag.build import copy_index, drop_index, open_catalog, open_index, publish_index, words_fingerprint
 from rag.catalog import Generation, Manifest
 from rag.errors import InvalidSettings
 from rag.protocols import Embedder
@@ -64,6 +64,7 @@ def open_target(
         like=like,
         copy_index=lambda old, new: copy_index(settings, old, new),
         drop_index=drop,
+        publish=lambda generation: publish_index(settings, generation),
         tidy=tidy,
         words_fingerprint=words_fingerprint(),
     )

@@ -8,6 +8,7 @@ What a crash leaves is taken up by the next run for the same purpose, or removed
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from ingest import chunkers
@@ -17,10 +18,10 @@ from ingest.lending import Lender, digest
 from ingest.recipes import chunker_of, embedded_as_today
 from rag.catalog import Catalog, Generation, Manifest, Unfinished, check_compatible, new_manifest
 from rag.documents import DocumentStore, DocumentSummary, StoredChunk
-from rag.errors import CorpusError, IndexLocked, RagError, UnknownDomain
+from rag.errors import BackendError, CorpusError, IncompatibleIndex, RagError, UnknownDomain
 from rag.folder_copy import copy_shard
 from rag.protocols import Embedder, Index, IndexedChunk
-from rag.types import FieldType, Filter
+from rag.types import FieldType
 from rag.writer_lock import WriterLock
 
 UPSERT_CHUNKS = 256
@@ -31,6 +32,9 @@ OpenIndex = Callable[[Generation, bool], Index]
 
 CopyIndex = Callable[[Generation, Generation], None]
 """Copies the index of the first generation into the second."""
+
+Publish = Callable[[Generation], None]
+"""Lets others find the index of the live generation, if they do not yet."""
 
 Tidy = Callable[[str], None]
 """Removes superseded generations of a domain."""
@@ -56,6 +60,7 @@ class Target:
         like: Manifest | None = None,
         copy_index: CopyIndex = copy_shard,
         drop_index: Callable[[Generation], None] = lambda _: None,
+        publish: Publish = lambda _: None,
         tidy: Tidy = lambda _: None,
         words_fingerprint: str = "",
     ) -> None:
@@ -68,7 +73,7 @@ class Target:
         """
         self._embedder = embedder
         self._catalog, self.open_index, self._copy_index = catalog, open_index, copy_index
-        self._drop_index, self._tidy, self._gentle = drop_index, tidy, gentle
+        self._drop_index, self._publish, self._tidy, self._gentle = drop_index, publish, tidy, gentle
         self._index: Index | None = None
         self._store: DocumentStore | None = None
         self._changing, self._purpose, self._afresh = False, "", afresh or like is not None
@@ -123,11 +128,15 @@ class Target:
         if self._live is not None:
             finished = {generation.manifest.generation for generation in self._catalog.finished(domain)}
             self._rename(self._live)
+            if not self._afresh:
+                self._publish(self._live)  # a crash just after it became live
         for name in self._catalog.generations(domain):
             if name in finished or self._changing:
                 continue
             try:
                 left = self._catalog.open(domain, name)
+            except IncompatibleIndex:
+                continue  # of another version's format
             except CorpusError:
                 self._catalog.remove(domain, name)
                 continue
@@ -137,8 +146,11 @@ class Target:
             wanted = self.manifest.model_copy(update={"generation": "", "base": base})
             if purpose and said == Unfinished(base=base, purpose=purpose, filled=True) and fits == wanted:
                 self._change_in(left)
-            else:
+            elif left.manifest.backend == self.manifest.backend:
                 self._remove(left)
+            else:
+                with suppress(BackendError):  # a migration's, on a server that does not answer: another time
+                    self._remove(left)
         self._purpose = purpose
         if self._live is not None and self.manifest.fields != self._live.manifest.fields:
             self.change()
@@ -161,7 +173,8 @@ class Target:
             self._change_in(side)
         except BaseException:
             self._changing = False
-            self._remove(side)
+            with suppress(BackendError):  # told is what went wrong first; the next run removes it
+                self._remove(side)
             raise
 
     def promote(self) -> bool:
@@ -174,11 +187,11 @@ class Target:
         self.index.optimize()
         held, stored = self.index.count(), self.store.counts()[1]
         if held != stored or self.store.pending():
+            self.drop()
             raise CorpusError(
                 f"the new generation of {self.manifest.domain!r} holds {held} chunks in its index and {stored} in its "
                 "documents, so that it was not made live: run the command again, it begins anew"
             )
-        self.index.publish()
         self.index.close()
         self.store.finish()
         side = self.generation
@@ -187,6 +200,7 @@ class Target:
         self._catalog.promote(side)
         self._live, self._index, self._store, self._changing = side, None, None, False
         self.manifest = side.manifest
+        self._publish(side)
         self._tidy(self.manifest.domain)
         return True
 
@@ -358,37 +372,3 @@ def _stored(chunks: Sequence[IndexedChunk], *, known: bool) -> list[StoredChunk]
         StoredChunk(id=c.id, start=c.chunk.start, end=c.chunk.end, embedded=digest(c.search_text) if known else "")
         for c in chunks
     ]
-
-
-def verify(target: Target) -> list[str]:
-    """What is wrong with a stored domain, one sentence each; nothing when all is well.
-
-    Where another process answers from it, a copy of it is looked at.
-    """
-    try:
-        target.index.count()
-    except IndexLocked:
-        target.change()
-        try:
-            return _differences(target)
-        finally:
-            target.drop()
-    return _differences(target)
-
-
-def _differences(target: Target) -> list[str]:
-    problems = [f"{name}: a change of it was interrupted; run apply again" for name in target.store.pending()]
-    documents, chunks = target.store.counts()
-    if (held := target.index.count()) != chunks:
-        problems.append(f"the index holds {held} chunks, the {documents} stored documents have {chunks}")
-    for summary in target.store.summaries():
-        document = target.store.get(summary.id)
-        if document is None or document.text_sha256 != summary.text_sha256:
-            problems.append(f"{summary.id}: its stored text does not match its hash")
-            continue
-        stored = target.store.chunks(summary.id)
-        if any(not 0 <= chunk.start < chunk.end <= len(document.text) for chunk in stored):
-            problems.append(f"{summary.id}: a chunk lies outside its text")
-        if (held := target.index.count(Filter(documents=(summary.id,)))) != len(stored):
-            problems.append(f"{summary.id}: the index holds {held} of its {len(stored)} chunks")
-    return problems

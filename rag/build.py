@@ -18,14 +18,13 @@ from typing import TYPE_CHECKING
 from rag.answering import Limits
 from rag.catalog import Catalog, Generation
 from rag.documents import DocumentStore
-from rag.errors import CorpusError, IncompatibleIndex, IndexUnavailable, RagError, UnknownDomain
+from rag.errors import IncompatibleIndex, IndexUnavailable, MissingIndex, RagError
 from rag.folder_copy import copy_shard
 from rag.pipeline import Pipeline
 from rag.protocols import Embedder, Index, LanguageModel, Reranker
 from rag.settings import Settings, load
 from rag.telemetry import silence_telemetry
 from rag.types import Document, RetrievalMode
-from rag.writer_lock import WriterLock
 
 if TYPE_CHECKING:
     from rag.adapters.lora_files import Adapters, Card
@@ -82,12 +81,11 @@ def copy_index(settings: Settings, old: Generation, new: Generation) -> None:
     if settings.index.backend == "edge":
         copy_shard(old, new)
         return
-    source, target = _server_index(settings, old, create=False), _server_index(settings, new, create=True)
-    try:
+    with (
+        closing(_server_index(settings, old, create=False)) as source,
+        closing(_server_index(settings, new, create=True)) as target,
+    ):
         target.fill_from(source)
-    finally:
-        source.close()
-        target.close()
 
 
 def drop_index(settings: Settings, generation: Generation) -> None:
@@ -97,10 +95,8 @@ def drop_index(settings: Settings, generation: Generation) -> None:
     """
     if generation.manifest.backend == "edge":
         return
-    with suppress(CorpusError):
-        index = _server_index(settings, generation, create=False)
+    with suppress(MissingIndex), closing(_server_index(settings, generation, create=False)) as index:
         index.drop()
-        index.close()
 
 
 def _check_backend(settings: Settings, generation: Generation) -> None:
@@ -124,7 +120,7 @@ def _check_words(generation: Generation) -> None:
 
 
 def _server_index(settings: Settings, generation: Generation, *, create: bool) -> QdrantIndex:
-    from rag.adapters.qdrant_index import QdrantIndex, connect
+    from rag.adapters.qdrant_index import QdrantIndex, connect, shown
 
     manifest = generation.manifest
     if not settings.index.url:
@@ -146,7 +142,7 @@ def _server_index(settings: Settings, generation: Generation, *, create: bool) -
         alias=settings.index.alias,
         dimensions=manifest.dimensions,
         fields=manifest.fields,
-        where=f"the Qdrant server at {settings.index.url}",
+        where=f"the Qdrant server at {shown(settings.index.url)}",
         shard_number=settings.index.shard_number,
         replication_factor=settings.index.replication_factor,
         create=create,
@@ -154,12 +150,26 @@ def _server_index(settings: Settings, generation: Generation, *, create: bool) -
 
 
 def publish_index(settings: Settings, generation: Generation) -> None:
-    """Let others find the index of a generation that becomes live: on a server by the domain's alias."""
+    """Let others find the index of the live generation: on a server by the domain's alias, if it is not there yet.
+
+    Raises IndexUnavailable, and MissingIndex where it is gone.
+    """
     _check_backend(settings, generation)
     if settings.index.backend == "server":
-        index = _server_index(settings, generation, create=False)
-        index.publish()
-        index.close()
+        with closing(_server_index(settings, generation, create=False)) as index:
+            index.publish()
+
+
+def check_index(settings: Settings, generation: Generation) -> None:
+    """Raise IncompatibleIndex for a generation of another backend; on a server MissingIndex and IndexUnavailable."""
+    _check_backend(settings, generation)
+    reach_index(settings, generation)
+
+
+def reach_index(settings: Settings, generation: Generation) -> None:
+    """Raise IndexUnavailable where it is on a server that is not named or does not answer, MissingIndex if gone."""
+    if generation.manifest.backend == "server":
+        _server_index(settings, generation, create=False).close()
 
 
 def open_documents(settings: Settings, domain: str) -> list[Document]:
@@ -170,31 +180,6 @@ def open_documents(settings: Settings, domain: str) -> list[Document]:
 
 def _stored(generation: Generation) -> DocumentStore:
     return DocumentStore(generation.documents_path, writable=False)
-
-
-def delete_domain(settings: Settings, domain: str) -> tuple[int, int]:
-    """Remove a domain for good: its files, and its collections on a server. Raises IndexLocked while it is changed.
-
-    Who is being answered from it is answered to the end; the next question is told that there is no such domain.
-    Returns how many documents and chunks were live, counted when nobody else could change them any more; none where
-    it is too damaged to be counted. Raises CorpusError where some of it cannot be removed.
-    """
-    catalog = open_catalog(settings)
-    if not (catalog.live_name(domain) or catalog.generations(domain)):  # an interrupted deletion leaves the latter
-        raise UnknownDomain.named(domain)
-    lock = WriterLock(settings.data.directory, domain)
-    try:
-        counts = (0, 0)
-        with suppress(CorpusError, UnknownDomain), closing(_stored(catalog.live(domain))) as store:
-            counts = store.counts()
-        catalog.unlist(domain)
-        for name in catalog.generations(domain):
-            with suppress(CorpusError):  # one without manifest was never filled
-                drop_index(settings, catalog.open(domain, name))
-        catalog.delete(domain)
-    finally:
-        lock.release()
-    return counts
 
 
 def open_reranker(settings: Settings) -> Reranker | None:

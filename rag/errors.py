@@ -19,6 +19,7 @@ RagError
 │   ├── InvalidCorpus          corpus.toml, a field mapping or a path that makes no sense
 │   ├── InvalidBackup          a file that is no backup, is damaged, or stands in the way of one
 │   ├── IncompatibleIndex      built with another embedder, chunker or format
+│   ├── MissingIndex           a stored generation whose vectors are gone
 │   ├── InvalidSettings        a setting that is unknown, missing or contradicts another
 │   ├── KeysUnreadable         the file of the keys is damaged or closed to this process: nobody is let in
 │   └── ModelUnavailable       weights missing, altered, not loadable, or not allowed offline
@@ -171,6 +172,12 @@ class IncompatibleIndex(CorpusError):
     """The stored domain was built with another embedder, chunker or format."""
 
     code = "incompatible_index"
+
+
+class MissingIndex(CorpusError):
+    """The vectors of a stored generation are not where they were: its collection or shard was removed."""
+
+    code = "missing_index"
 
 
 class InvalidSettings(CorpusError):

@@ -40,6 +40,11 @@ class OpenDomain:
             self._scopes = (version, Scopes(*known))
         return self._scopes[1]
 
+    @property
+    def gone(self) -> bool:
+        """Whether it was deleted, or superseded for so long that it was removed, since it was opened."""
+        return not self.generation.folder.is_dir()
+
     def close(self) -> None:
         """Release both stores."""
         self._release()

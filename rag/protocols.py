@@ -141,10 +141,6 @@ class Index(Protocol):
         """Build search structures after bulk writes. Searching is correct before and during."""
         ...
 
-    def publish(self) -> None:
-        """Let others than this project's readers find it: on a server by the domain's alias, else nothing."""
-        ...
-
     def close(self) -> None:
         """Flush and release the store; a second call does nothing."""
         ...

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from rag import computing, formula_questions, keywords, statements
 from rag.answering import Limits
+from rag.errors import IndexUnavailable, MissingIndex
 from rag.fusion import leading
 from rag.open_domains import OpenDomain
 from rag.prompt import heading_line
@@ -74,13 +75,19 @@ class Searcher:
         candidates = max(limit, self._limits.rerank_candidates) if self._reranker else limit
 
         def search(documents: tuple[str, ...] | None, limit: int) -> list[Passage]:
-            return domain.index.search(
-                vector=vector,
-                text=text,
-                limit=limit,
-                mode=mode or self._limits.mode,
-                filter=question.filter.model_copy(update={"documents": documents}),
-            )
+            try:
+                return domain.index.search(
+                    vector=vector,
+                    text=text,
+                    limit=limit,
+                    mode=mode or self._limits.mode,
+                    filter=question.filter.model_copy(update={"documents": documents}),
+                )
+            except MissingIndex as error:
+                if not domain.gone:
+                    raise
+                name = domain.generation.manifest.domain  # a server has removed what files would still be read of
+                raise IndexUnavailable(f"domain {name!r} was changed in this moment: ask again") from error
 
         chosen = question.filter.documents
         numbered: tuple[str, ...] = ()

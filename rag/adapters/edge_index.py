@@ -26,6 +26,7 @@ from rag.adapters.points import (
     OVERSAMPLING,
     QUANTISE_FROM,
     SPARSE,
+    comparable,
     contenders,
     field_keys,
     flag,
@@ -36,7 +37,7 @@ from rag.adapters.points import (
     to_passage,
 )
 from rag.adapters.sparse import Bm25Encoder
-from rag.errors import CorpusError, IncompatibleIndex, IndexLocked, IndexUnavailable, StorageFull
+from rag.errors import CorpusError, IncompatibleIndex, IndexLocked, IndexUnavailable, MissingIndex, StorageFull
 from rag.protocols import EVERYTHING, IndexedChunk, Vectors
 from rag.types import Condition, FieldType, Filter, Passage, RetrievalMode
 
@@ -80,7 +81,7 @@ class EdgeIndex:
     ) -> None:
         """Open the shard in `folder`; `create` makes it where there is none.
 
-        Raises IndexLocked, IncompatibleIndex, StorageFull, CorpusError (missing or damaged).
+        Raises IndexLocked, IncompatibleIndex, StorageFull, MissingIndex, CorpusError (damaged).
         """
         self._folder = folder
         self._bm25 = Bm25Encoder()
@@ -98,7 +99,9 @@ class EdgeIndex:
             elif create:
                 shard = edge.EdgeShard.create(str(folder), _config(dimensions, "plain"))
             else:
-                raise CorpusError(f"there is no index in {folder}: delete the domain and ingest it again")
+                raise MissingIndex(
+                    f"there is no index in {folder}: `understudy ingest rebuild` makes it anew from the stored texts"
+                )
         self._shard = shard
         if create:
             self._index_fields()
@@ -154,9 +157,6 @@ class EdgeIndex:
                     self._tell(wanted)
                 self._open().optimize()
             self._open().flush()
-
-    def publish(self) -> None:
-        """Nothing to do: the catalog says which shard is live."""
 
     # --- reading ---
 
@@ -360,9 +360,9 @@ def _condition(condition: Condition) -> edge.FieldCondition:
     if (value := condition.equals) is not None:
         if isinstance(value, bool):
             return edge.FieldCondition(f"flags.{condition.field}", match=edge.MatchValue(flag(value)))
-        if isinstance(value, float):
+        if comparable(value):
             return edge.FieldCondition(key, range=edge.RangeFloat(gte=value, lte=value))
-        return edge.FieldCondition(key, match=edge.MatchValue(value))
+        return edge.FieldCondition(key, match=edge.MatchValue(cast("str | int", value)))
     low, high = condition.gte, condition.lte
     if isinstance(low, str) or isinstance(high, str):
         return edge.FieldCondition(key, range=edge.RangeDateTime(gte=_text(low), lte=_text(high)))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
 from rag.fusion import combine, dense_weight
 from rag.protocols import IndexedChunk, Vectors
-from rag.types import Chunk, FieldType, Passage, RetrievalMode
+from rag.types import Chunk, FieldType, MetadataValue, Passage, RetrievalMode
 
 DENSE, SPARSE = "dense", "bm25"
 DEPTH = 100
@@ -45,6 +45,14 @@ def payload_of(chunk: IndexedChunk) -> dict[str, Any]:
 def flag(value: bool) -> str:
     """A truth value as it is filtered: a word, because Edge 0.9 takes Python's True for the number 1."""
     return "true" if value else "false"
+
+
+def comparable(value: MetadataValue) -> TypeGuard[float]:
+    """Whether a value is asked for as a range of itself, which a field of whole numbers and one of others both have.
+
+    A range is of floats, which tell whole numbers apart up to 2**53.
+    """
+    return isinstance(value, float) or (isinstance(value, int) and not isinstance(value, bool) and abs(value) <= 2**53)
 
 
 def field_keys(fields: Mapping[str, FieldType]) -> dict[str, FieldType]:

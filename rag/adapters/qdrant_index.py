@@ -8,15 +8,18 @@ weights and ranking are those of the embedded index, so both give the same resul
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import cast
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import numpy as np
 from grpc import RpcError, StatusCode
 from qdrant_client import QdrantClient
 from qdrant_client import models as q
+from qdrant_client.common.client_exceptions import QdrantException
 from qdrant_client.http.exceptions import ApiException, ResponseHandlingException, UnexpectedResponse
 
 from rag.adapters.points import (
@@ -25,6 +28,7 @@ from rag.adapters.points import (
     OVERSAMPLING,
     QUANTISE_FROM,
     SPARSE,
+    comparable,
     field_keys,
     flag,
     leading,
@@ -34,7 +38,7 @@ from rag.adapters.points import (
     to_passage,
 )
 from rag.adapters.sparse import Bm25Encoder, Weights
-from rag.errors import BackendError, CorpusError, IncompatibleIndex, IndexUnavailable, StorageFull
+from rag.errors import IncompatibleIndex, IndexUnavailable, InvalidSettings, MissingIndex, RagError, StorageFull
 from rag.protocols import EVERYTHING, IndexedChunk, Vectors
 from rag.types import Condition, FieldType, Filter, Passage, RetrievalMode
 
@@ -47,6 +51,8 @@ FIELD_INDEX = {
 UPSERT_POINTS = 256
 """Points of one request: about a megabyte."""
 
+_STATUS = {StatusCode.UNAUTHENTICATED: 401, StatusCode.PERMISSION_DENIED: 403, StatusCode.NOT_FOUND: 404}
+
 _RESCORED = q.SearchParams(quantization=q.QuantizationSearchParams(rescore=True, oversampling=OVERSAMPLING))
 """Of a search over quantised vectors."""
 
@@ -54,18 +60,43 @@ _RESCORED = q.SearchParams(quantization=q.QuantizationSearchParams(rescore=True,
 def connect(url: str, *, api_key: str, grpc: bool, timeout_seconds: float) -> QdrantClient:
     """A client for a server; nothing is dialled yet.
 
-    qdrant-client warns of a key that goes over plain HTTP, also where it never leaves this machine.
+    qdrant-client warns of a key that goes over plain HTTP, also where it never leaves this machine. Raises
+    InvalidSettings for an address or a key that can be none.
     """
-    local = urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
+    key = api_key.strip()
+    if not (key.isascii() and key.isprintable()):
+        raise InvalidSettings("UNDERSTUDY_INDEX__API_KEY holds characters that no key has: copy it again")
+    address = _address(url)
+    local = address.hostname in ("localhost", "127.0.0.1", "::1")
     return QdrantClient(
         url=url,
-        https=True if api_key else None,  # where the address does not say
-        api_key=(api_key or None) if not local else None,
-        headers={"api-key": api_key} if local and api_key else None,
+        api_key=(key or None) if not local else None,
+        headers={"api-key": key} if local and key else None,
         prefer_grpc=grpc,
         timeout=max(1, round(timeout_seconds)),
         check_compatibility=False,
     )
+
+
+def shown(url: str) -> str:
+    """A server's address for messages: the key goes by a setting of its own, and so should no other secret be there."""
+    address = _address(url)
+    return f"{address.scheme}://{address.netloc}{address.path}".rstrip("/")
+
+
+def _address(url: str) -> SplitResult:
+    try:
+        address = urlsplit(url)
+        fits = address.scheme in ("http", "https") and address.hostname and not re.search(r"\s", url)
+        fits = fits and "@" not in address.netloc and not address.query and (address.port or 1) > 0
+    except ValueError:
+        fits = False
+    if not fits:
+        raise InvalidSettings(
+            "UNDERSTUDY_INDEX__URL is no address of a server: give one like http://127.0.0.1:6333, the key by "
+            "UNDERSTUDY_INDEX__API_KEY"
+        )
+    return address
 
 
 class QdrantIndex:
@@ -91,17 +122,21 @@ class QdrantIndex:
         identity: tells the generation from one of its name that another installation has on the same server; empty
         for one of before there were identities. alias: what a domain's alias begins with.
 
-        Raises IndexUnavailable, IncompatibleIndex, CorpusError (no such collection).
+        Raises IndexUnavailable, IncompatibleIndex, MissingIndex.
         """
         self._client: QdrantClient | None = client
         self._where = where or "the Qdrant server"
         self._name = f"understudy_{domain}" + (f"~{generation}~{identity}" if identity else f"_{generation}")
         self._alias = f"{alias}_{domain}"
+        self._missing = (
+            f"{self._where} has no collection {self._name}: `understudy ingest rebuild --domain {domain}` makes it "
+            "anew from the stored texts"
+        )
         self._bm25 = Bm25Encoder()
         with self._errors():
             if not client.collection_exists(self._name):
                 if not create:
-                    raise CorpusError(f"{self._where} has no collection {self._name}: ingest the domain again")
+                    raise MissingIndex(self._missing)
                 client.create_collection(
                     self._name,
                     vectors_config={DENSE: q.VectorParams(size=dimensions, distance=q.Distance.DOT)},
@@ -174,9 +209,11 @@ class QdrantIndex:
                 self._params = _RESCORED
 
     def publish(self) -> None:
-        """Point the domain's alias at this collection, in one step."""
+        """Point the domain's alias at this collection, in one step, if it does not yet."""
         with self._errors():
-            known = {item.alias_name for item in self._open().get_aliases().aliases}
+            known = {item.alias_name: item.collection_name for item in self._open().get_aliases().aliases}
+            if known.get(self._alias) == self._name:
+                return
             operations: list[q.CreateAliasOperation | q.DeleteAliasOperation] = []
             if self._alias in known:
                 operations.append(q.DeleteAliasOperation(delete_alias=q.DeleteAlias(alias_name=self._alias)))
@@ -299,19 +336,31 @@ class QdrantIndex:
         except UnexpectedResponse as error:
             raise self._told(error.status_code or 0, str(error)) from error
         except RpcError as error:
-            denied = error.code() in (StatusCode.UNAUTHENTICATED, StatusCode.PERMISSION_DENIED)
-            raise self._told(401 if denied else 0, str(error.details())) from error
+            raise self._told(_STATUS.get(error.code(), 0), str(error.details())) from error
+        except QdrantException as error:  # too many requests
+            raise IndexUnavailable(f"{self._where} is busy ({_line(str(error))}): try again in a moment") from error
+        except (json.JSONDecodeError, AssertionError) as error:  # the client asserts that there is a result
+            raise IndexUnavailable(
+                f"{self._where} does not answer as Qdrant does: correct UNDERSTUDY_INDEX__URL"
+            ) from error
         except (ResponseHandlingException, ApiException, OSError) as error:
             raise IndexUnavailable(
                 f"{self._where} cannot be reached ({error}): start it, or correct UNDERSTUDY_INDEX__URL"
             ) from error
 
-    def _told(self, status: int, message: str) -> BackendError:
+    def _told(self, status: int, message: str) -> RagError:
+        if status == 404:
+            return MissingIndex(self._missing)
         if status in (401, 403):
             return IndexUnavailable(f"{self._where} refuses the key: correct UNDERSTUDY_INDEX__API_KEY")
         if "no space left" in message.lower():
             return StorageFull(f"{self._where} has no space left: free some on its disk")
-        return IndexUnavailable(f"{self._where} failed: {message[:300]}")
+        return IndexUnavailable(f"{self._where} failed: {_line(message)}")
+
+
+def _line(message: str) -> str:
+    """What an error says, on one line."""
+    return " ".join(message.split())[:300]
 
 
 def _sorted(passages: list[Passage]) -> list[Passage]:
@@ -341,7 +390,7 @@ def _condition(condition: Condition) -> q.FieldCondition:
     if (value := condition.equals) is not None:
         if isinstance(value, bool):
             return q.FieldCondition(key=f"flags.{condition.field}", match=q.MatchValue(value=flag(value)))
-        if isinstance(value, float):
+        if comparable(value):
             return q.FieldCondition(key=key, range=q.Range(gte=value, lte=value))
         return q.FieldCondition(key=key, match=q.MatchValue(value=value))
     low, high = condition.gte, condition.lte

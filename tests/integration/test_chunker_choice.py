@@ -10,7 +10,7 @@ from ingest.chunkers import CHUNKERS, chunks_of
 from ingest.corpus import open_corpus
 from ingest.rebuilding import rebuild
 from ingest.run import Summary, apply
-from ingest.target import verify
+from ingest.verifying import verify
 from rag.catalog import Catalog
 from rag.errors import IncompatibleIndex, InvalidCorpus
 from tests.fakes.domains import opened

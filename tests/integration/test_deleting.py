@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rag.build import delete_domain
+from ingest.deleting import delete_domain
 from rag.catalog import Catalog
 from rag.documents import DocumentStore
 from rag.errors import CorpusError, IndexUnavailable, UnknownDomain
@@ -39,7 +39,7 @@ def test_the_counts_are_of_what_was_there_when_nobody_else_could_change_it(
         add(data, "late.md")
         return WriterLock(directory, domain)
 
-    monkeypatch.setattr("rag.build.WriterLock", after_another_run)
+    monkeypatch.setattr("ingest.deleting.WriterLock", after_another_run)
     assert run("delete", "--domain", "plant", "--all", "--json") == 0
     said = json.loads(capsys.readouterr().out)
     assert (said["documents"], said["chunks"]) == (2, 2)
@@ -88,7 +88,7 @@ def test_no_collection_goes_before_the_domain_is_off_the_list_and_a_second_call_
         raise IndexUnavailable("the server does not answer")
 
     with monkeypatch.context() as patched:
-        patched.setattr("rag.build.drop_index", dies)
+        patched.setattr("ingest.deleting.drop_index", dies)
         with pytest.raises(IndexUnavailable):
             delete_domain(load(), "plant")
     assert (data / "domains" / "plant").exists()

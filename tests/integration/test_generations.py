@@ -17,7 +17,8 @@ from ingest.progress import Meter, Progress
 from ingest.rebuilding import rebuild
 from ingest.removal import matching, remove
 from ingest.run import apply
-from ingest.target import Target, verify
+from ingest.target import Target
+from ingest.verifying import verify
 from ingest.writing import write as write_documents
 from rag.catalog import Catalog, Generation
 from rag.errors import Cancelled, CorpusError, IncompatibleIndex, IndexUnavailable, StorageFull

@@ -10,7 +10,7 @@ import pytest
 from ingest.corpus import open_corpus
 from ingest.generations import previous, tidy
 from ingest.run import apply
-from ingest.target import verify
+from ingest.verifying import verify
 from rag.catalog import UNFINISHED, Catalog, Generation, Unfinished
 from rag.errors import CorpusError
 from tests.fakes.command_line import run, settle

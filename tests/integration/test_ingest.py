@@ -11,7 +11,8 @@ import pytest
 from ingest.corpus import open_corpus
 from ingest.progress import Progress
 from ingest.run import Summary, apply
-from ingest.target import Target, verify
+from ingest.target import Target
+from ingest.verifying import verify
 from rag.adapters.edge_index import EdgeIndex
 from rag.catalog import Catalog, Generation
 from rag.errors import IncompatibleIndex, IndexLocked

@@ -12,7 +12,8 @@ import pytest
 
 from ingest.corpus import open_corpus
 from ingest.run import apply
-from ingest.target import Target, verify
+from ingest.target import Target
+from ingest.verifying import verify
 from rag.adapters.edge_index import EdgeIndex
 from rag.catalog import Catalog, Generation
 from rag.documents import DocumentStore, StoredChunk

@@ -20,7 +20,8 @@ import httpx
 import pytest
 
 from api.jobs import ENDED, Job
-from ingest.target import Target, verify
+from ingest.target import Target
+from ingest.verifying import verify
 from rag.catalog import Catalog
 from rag.writer_lock import WriterLock
 from tests.fakes.domains import DIMENSIONS, open_edge

@@ -16,7 +16,7 @@ from ingest.plan import Plan, plan
 from ingest.rebuilding import rebuild
 from ingest.removal import remove
 from ingest.run import Summary, apply
-from ingest.target import verify
+from ingest.verifying import verify
 from rag.catalog import Catalog
 from rag.documents import DocumentStore
 from tests.fakes.domains import DIMENSIONS, open_edge, opened

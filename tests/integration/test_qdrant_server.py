@@ -234,6 +234,7 @@ def test_a_domain_moves_to_the_server_and_back_by_commands(
     assert "set UNDERSTUDY_INDEX__BACKEND=server" in capsys.readouterr().out
     monkeypatch.setenv("UNDERSTUDY_INDEX__BACKEND", "server")
     assert run("verify", "--domain", "plant") == 0
+    assert aliases(server) == {"understudy_plant": held(data)[1]}
     pipeline = pipeline_over(data)
     assert versions(pipeline) == {"v1.", "20"}
     pipeline.close()

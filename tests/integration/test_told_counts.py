@@ -16,7 +16,8 @@ from ingest.corpus import Corpus, open_corpus
 from ingest.plan import Plan, plan
 from ingest.rebuilding import rebuild
 from ingest.run import Summary, apply
-from ingest.target import Target, verify
+from ingest.target import Target
+from ingest.verifying import verify
 from rag.catalog import Catalog
 from rag.errors import IndexUnavailable, InvalidCorpus
 from tests.fakes.domains import DIMENSIONS, open_edge, opened

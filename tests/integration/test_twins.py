@@ -12,7 +12,8 @@ import pytest
 from ingest.corpus import open_corpus
 from ingest.plan import plan
 from ingest.run import apply
-from ingest.target import Target, verify
+from ingest.target import Target
+from ingest.verifying import verify
 from rag.catalog import Catalog
 from tests.fakes import pdf_files
 from tests.fakes.command_line import run, settle

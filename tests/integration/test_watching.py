@@ -17,7 +17,8 @@ import pytest
 from ingest.corpus import open_corpus
 from ingest.progress import Progress
 from ingest.run import Summary, apply
-from ingest.target import Target, verify
+from ingest.target import Target
+from ingest.verifying import verify
 from ingest.watching import Watched, fingerprint, follow
 from rag.catalog import Catalog
 from rag.documents import DocumentStore
