@@ -1,10 +1,10 @@
 """Speed of ingestion over a real corpus, beside the bare embedder and a plain LlamaIndex pipeline in the same run.
 
-The corpus is cut into parts, and each part is embedded bare, ingested into a domain of its own (read, split, embedded,
-written to the default index, stored), embedded bare again, so that a machine that becomes slower or faster meanwhile
-favours neither, partly encoded by plain sentence-transformers in torch fp32, and partly brought in by LlamaIndex as its
+The corpus is embedded bare, ingested into a new domain (read, split, embedded, written to the default index, stored),
+embedded bare again, and so on in turns, so that a machine that becomes slower or faster meanwhile favours neither; a
+part of it is encoded by plain sentence-transformers in torch fp32, and a part brought in by LlamaIndex as its
 documentation shows it (IngestionPipeline, SentenceSplitter in pieces that the embedder reads whole, the same model by
-HuggingFaceEmbedding, qdrant-client's local mode): in turns, so that other load on the machine falls on all alike.
+HuggingFaceEmbedding, qdrant-client's local mode).
 Ratios are the result; passages a second are a reading. LlamaIndex cuts elsewhere, so that it is compared by characters
 of the documents too, and the smaller ratio counts where all of them are read.
 
@@ -14,9 +14,9 @@ much faster than the whole one as a processor with AMX is than one with AVX2: wh
     python -m bench.ingest --suites DIR [--suite nq_evouna|financebench] [--documents N] [--peer-tokens N]
         [--layers N] [--rounds N] [--json]
 
-Every part is ingested and embedded six times (`--rounds`), brought in by the peers once: on a machine that others use
-too, one reading of the ratio to the bare embedder can be a fifth off. Its interval is told beside it: of the ratios of
-each ingestion to the bare readings before and after it, by Student's t over their logarithms.
+The corpus is ingested six times (`--rounds`), and brought in by the peers twice: on a machine that others use
+too, one reading of the ratio to the bare embedder can be a fifth off. What is told is the geometric mean of the ratios
+of each ingestion to the bare readings before and after it, with its interval by Student's t over their logarithms.
 """
 
 from __future__ import annotations
@@ -43,12 +43,8 @@ if TYPE_CHECKING:
     from rag.protocols import Embedder
     from rag.settings import Settings
 
-PARTS = 2
-"""More of them would measure how domains are begun and published (0.13 s for ten documents), which a whole corpus does
-once."""
-
-SAMPLE = 300
-"""Texts that torch encodes, over all parts: at a third of the speed, the whole corpus would take minutes more."""
+SAMPLE = 150
+"""Texts that torch encodes at a time: at a third of the speed, the whole corpus would take minutes more."""
 
 PEER_SHARE = 10
 """One document of so many is brought in by LlamaIndex."""
@@ -63,7 +59,7 @@ MUST_PEER, AIM_PEER = 4.0, 6.0
 
 @dataclass(slots=True)
 class Clock:
-    """Passages, characters of documents, and seconds of one way, over all parts."""
+    """Passages, characters of documents, and seconds of one way, over all readings."""
 
     passages: int = 0
     characters: int = 0
@@ -71,7 +67,7 @@ class Clock:
     rates: list[float] = field(default_factory=list)
 
     def add(self, passages: int, seconds: float, characters: int = 0) -> None:
-        """One part's reading."""
+        """One reading."""
         self.passages += passages
         self.characters += characters
         self.seconds += seconds
@@ -96,7 +92,7 @@ def main() -> int:
     parser.add_argument("--documents", type=int, default=0, help="the first N documents; 0: all")
     parser.add_argument("--peer-tokens", type=int, default=PEER_TOKENS, help="of LlamaIndex' pieces (its own: 1024)")
     parser.add_argument("--layers", type=int, default=0, help="of the embedder, the first N alone; 0: all")
-    parser.add_argument("--rounds", type=int, default=6, help="so often each part is ingested and embedded bare")
+    parser.add_argument("--rounds", type=int, default=6, help="so often the corpus is ingested, and embedded bare")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     if arguments.suites is None:
@@ -126,7 +122,7 @@ def cut(model: Path, folder: Path, layers: int) -> Path:
 
 
 def measure(corpus: Path, documents: int, peer_tokens: int, model: Path, rounds: int) -> dict[str, Any]:
-    """Ingest a corpus in parts beside the bare embedder, torch and LlamaIndex, all of the same model."""
+    """Ingest a corpus in turns with the bare embedder, torch and LlamaIndex, all of the same model."""
     from rag.build import open_embedder
     from rag.settings import DataSettings, EmbedderSettings, load
 
@@ -135,7 +131,6 @@ def measure(corpus: Path, documents: int, peer_tokens: int, model: Path, rounds:
         update = {"data": DataSettings(directory=model.parent), "embedder": EmbedderSettings(model=str(model))}
         settings = settings.model_copy(update=update)
     lines = corpus.read_bytes().splitlines(keepends=True)[: documents or None]
-    size = -(-len(lines) // PARTS)
     bare, whole, torch, peer = Clock(), Clock(), Clock(), Clock()
     beside: list[float] = []
     embedder = open_embedder(settings)
@@ -143,22 +138,26 @@ def measure(corpus: Path, documents: int, peer_tokens: int, model: Path, rounds:
         tempfile.TemporaryDirectory() as folder,
         ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _open_peers, (str(model),)) as peers,
     ):
-        for number in range(PARTS):
-            apart = settings.model_copy(update={"data": DataSettings(directory=Path(folder) / f"data-{number}")})
-            part = Path(folder) / f"part-{number}.jsonl"
-            part.write_bytes(b"".join(lines[number * size : (number + 1) * size]))
-            texts = _texts(part)
-            chosen = texts[:: max(1, len(texts) * PARTS // SAMPLE)]
-            embedder.embed(texts[:64])  # warm
-            peers.submit(_torch, chosen[:8]).result()  # the same; it is loaded by now
-            _bare(texts, embedder, bare)
-            for _ in range(rounds):
-                _ingest(part, apart, embedder, whole)
-                _bare(texts, embedder, bare)
-                beside.append(whole.rates[-1] / math.sqrt(bare.rates[-2] * bare.rates[-1]))
-                shutil.rmtree(apart.data.directory)
+        apart = settings.model_copy(update={"data": DataSettings(directory=Path(folder) / "data")})
+        own = Path(folder) / "corpus.jsonl"
+        own.write_bytes(b"".join(lines))
+        texts = _texts(own)
+        chosen = texts[:: max(1, len(texts) // SAMPLE)]
+
+        def ask_peers() -> None:
             torch.add(len(chosen), peers.submit(_torch, chosen).result())
-            peer.add(*peers.submit(_llama_index, part, Path(folder) / f"peer-{number}", peer_tokens).result())
+            peer.add(*peers.submit(_llama_index, own, Path(folder) / f"peer-{len(peer.rates)}", peer_tokens).result())
+
+        embedder.embed(texts[:64])  # warm
+        peers.submit(_torch, chosen[:8]).result()  # the same; it is loaded by now
+        ask_peers()
+        _bare(texts, embedder, bare)
+        for _ in range(rounds):
+            _ingest(own, apart, embedder, whole)
+            _bare(texts, embedder, bare)
+            beside.append(whole.rates[-1] / math.sqrt(bare.rates[-2] * bare.rates[-1]))
+            shutil.rmtree(apart.data.directory)
+        ask_peers()
     embedder.close()
     by_passages, by_characters = whole.rate / peer.rate, whole.character_rate / peer.character_rate
     return {
@@ -169,13 +168,13 @@ def measure(corpus: Path, documents: int, peer_tokens: int, model: Path, rounds:
         "bare": round(bare.rate, 1),
         "torch": round(torch.rate, 1),
         "llama_index": round(peer.rate, 1),
-        "to_bare": round(whole.rate / bare.rate, 3),
+        "to_bare": round(math.exp(np.log(beside).mean()), 3),
         "to_bare_interval": interval(beside),
         "to_torch": round(whole.rate / torch.rate, 2),
         "peer_tokens": peer_tokens,
         "to_llama_index": round(by_passages if peer_tokens > PEER_TOKENS else min(by_passages, by_characters), 2),
         "to_llama_index_by_characters": round(by_characters, 2),
-        "parts": {"apply": whole.rates, "bare": bare.rates, "torch": torch.rates, "llama_index": peer.rates},
+        "readings": {"apply": whole.rates, "bare": bare.rates, "torch": torch.rates, "llama_index": peer.rates},
         "hardware": hardware(),
     }
 
@@ -223,7 +222,7 @@ def _torch(texts: list[str]) -> float:
 
 
 def _llama_index(part: Path, folder: Path, tokens: int) -> tuple[int, float, int]:
-    """Every tenth document of a part, from its line to the stored vectors: passages, seconds and characters."""
+    """Every tenth document of the corpus, from its line to the stored vectors: passages, seconds and characters."""
     from llama_index.core import Document as LlamaDocument
     from llama_index.core.ingestion import IngestionPipeline
     from llama_index.core.node_parser import SentenceSplitter
@@ -289,7 +288,7 @@ def show(result: dict[str, Any]) -> None:
     told = f"{result['suite']}: {result['documents']} documents, {result['passages']} passages"
     print(f"{told}, layers of the embedder: {result['layers']} · {result['hardware']}")
     for name in ("apply", "bare", "torch", "llama_index"):
-        print(f"  {name:<11} {result[name]:>7} passages/s   by part: {result['parts'][name]}")
+        print(f"  {name:<11} {result[name]:>7} passages/s   in turn: {result['readings'][name]}")
     spread = result["to_bare_interval"]
     between = f"; 95% of the mean: {spread[0]:.3f} to {spread[1]:.3f}" if spread else ""
     print(f"  apply / bare embedder:    {result['to_bare']:.3f}  (must {MUST_BARE}, aim {AIM_BARE}{between})")

@@ -8,7 +8,7 @@ from contextlib import closing, suppress
 from rag.build import drop_index, open_catalog, reach_index
 from rag.catalog import Generation
 from rag.documents import DocumentStore
-from rag.errors import BackendError, CorpusError, IndexUnavailable, MissingIndex, UnknownDomain
+from rag.errors import BackendError, CorpusError, IndexUnavailable, InvalidSettings, MissingIndex, UnknownDomain
 from rag.settings import Settings
 from rag.writer_lock import WriterLock
 
@@ -41,7 +41,7 @@ def delete_domain(settings: Settings, domain: str, *, leave_collections: bool = 
         for generation in held:
             try:
                 drop_index(settings, generation)
-            except BackendError:
+            except (BackendError, InvalidSettings):
                 if not leave_collections:
                     raise
         catalog.delete(domain)

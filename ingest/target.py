@@ -18,7 +18,7 @@ from ingest.lending import Lender, digest
 from ingest.recipes import chunker_of, embedded_as_today
 from rag.catalog import Catalog, Generation, Manifest, Unfinished, check_compatible, new_manifest
 from rag.documents import DocumentStore, DocumentSummary, StoredChunk
-from rag.errors import BackendError, CorpusError, IncompatibleIndex, RagError, UnknownDomain
+from rag.errors import BackendError, CorpusError, IncompatibleIndex, InvalidSettings, RagError, UnknownDomain
 from rag.folder_copy import copy_shard
 from rag.protocols import Embedder, Index, IndexedChunk
 from rag.types import FieldType
@@ -149,7 +149,7 @@ class Target:
             elif left.manifest.backend == self.manifest.backend:
                 self._remove(left)
             else:
-                with suppress(BackendError):  # a migration's, on a server that does not answer: another time
+                with suppress(BackendError, InvalidSettings):  # a migration's, on a server that is not there: later
                     self._remove(left)
         self._purpose = purpose
         if self._live is not None and self.manifest.fields != self._live.manifest.fields:

@@ -13,7 +13,7 @@ from rag import calibration, filters, page_boxes
 from rag.answering import Answerer, Brief, Limits, Outcome, unread
 from rag.catalog import Catalog, Generation
 from rag.documents import DocumentSummary
-from rag.errors import InvalidQuestion, RagError
+from rag.errors import InvalidQuestion, RagError, UnknownDomain
 from rag.followup import standalone
 from rag.fusion import leading
 from rag.language import detect, said_of
@@ -248,6 +248,8 @@ class Pipeline:
         if domains and checks["index"] == checks["compatible"] == "ok":
             try:  # of domains that are open nobody asked; one tells for all whether their server answers
                 self._domains.get(domains[0].name).index.vectors([])
+            except UnknownDomain:
+                pass  # deleted in this moment
             except RagError as error:
                 checks["index"] = str(error)
         return Health(ready=all(state == "ok" for state in checks.values()), checks=checks)

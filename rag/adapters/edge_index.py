@@ -89,7 +89,7 @@ class EdgeIndex:
         self._shard: edge.EdgeShard | None = None
         self._fields = dict(fields)
         self._dimensions = dimensions
-        self._added = False
+        self._added, self._gaps = False, True
         with self._errors():
             if create:
                 folder.mkdir(parents=True, exist_ok=True)
@@ -98,6 +98,7 @@ class EdgeIndex:
                 shard = edge.EdgeShard.load(str(folder), _config(dimensions, _told(folder)))
             elif create:
                 shard = edge.EdgeShard.create(str(folder), _config(dimensions, "plain"))
+                self._gaps = False
             else:
                 raise MissingIndex(
                     f"there is no index in {folder}: `understudy ingest rebuild` makes it anew from the stored texts"
@@ -132,6 +133,7 @@ class EdgeIndex:
         with self._errors():
             count = self.count(chosen)
             if count:
+                self._gaps = True
                 self._open().update(edge.UpdateOperation.delete_points_by_filter(_filter(chosen) or edge.Filter()))
         return count
 
@@ -139,6 +141,7 @@ class EdgeIndex:
         """Remove chunks by id; unknown ids are ignored."""
         if ids:
             with self._errors():
+                self._gaps = True
                 self._open().update(edge.UpdateOperation.delete_points(list(ids)))
 
     def optimize(self) -> None:
@@ -146,11 +149,11 @@ class EdgeIndex:
 
         The engine writes nothing where something was deleted: without this, a domain whose documents change grows by
         every version. One without a graph that was only taken from waits for the next addition, so that a deletion is
-        quick.
+        quick; one that was made here and only added to has nothing to give back.
         """
         with self._errors():
             count = self.count()
-            if count >= GRAPH_FROM or self._added:
+            if count >= GRAPH_FROM or (self._added and self._gaps):
                 self._check_room(sum(path.stat().st_blocks * 512 for path in self._folder.rglob("*")))
                 told = _told(self._folder)
                 if (wanted := _fitting(count, told)) != told:

@@ -41,6 +41,9 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "data"
 
 
+NO_ADDRESS = "127.0.0.1:6333"
+
+
 @pytest.fixture
 def on_server(data: Path, server: QdrantProcess, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The same domain, on a server."""
@@ -63,12 +66,13 @@ def test_a_server_that_is_not_there_is_told() -> None:
         )
 
 
+@pytest.mark.parametrize("afterwards", [NOWHERE, NO_ADDRESS, ""])
 def test_a_migration_to_a_server_that_is_not_there_blocks_nothing(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], afterwards: str
 ) -> None:
     monkeypatch.setenv("UNDERSTUDY_INDEX__URL", NOWHERE)
     assert run("migrate", "--domain", "plant", "--to", "server") == 2
-    monkeypatch.delenv("UNDERSTUDY_INDEX__URL")
+    monkeypatch.setenv("UNDERSTUDY_INDEX__URL", afterwards)
     source = write(tmp_path / "docs", 2)
     assert run("apply", str(source), "--domain", "plant") == 0
     assert run("rebuild", "--domain", "plant") == 0
@@ -76,7 +80,7 @@ def test_a_migration_to_a_server_that_is_not_there_blocks_nothing(
     assert run("verify", "--domain", "plant") == 0
     capsys.readouterr()
     assert run("delete", "--domain", "plant", "--all") == 2
-    assert "--leave-collections" in capsys.readouterr().err
+    assert ("--leave-collections" in capsys.readouterr().err) == (afterwards != NO_ADDRESS)
     assert run("verify", "--domain", "plant") == 0  # nothing was removed
     assert run("delete", "--domain", "plant", "--all", "--leave-collections") == 0
     assert not (data / "domains" / "plant").exists()
