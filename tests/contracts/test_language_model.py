@@ -184,7 +184,9 @@ def test_no_answer_within_the_time_is_a_timeout(model: LanguageModel) -> None:
 
 
 def test_callers_at_the_same_time_get_what_each_would_get_alone(model: LanguageModel) -> None:
-    prompts = [prompt(f"Gate {number} opens at {number} o'clock.\nWhen does gate {number} open?") for number in (1, 2)]
+    # Words that no other come near: where two nearly tie, rows beside it may turn a text (docs/decisions.md).
+    codes = {"red": 4477, "blue": 9182}
+    prompts = [prompt(f"The code of the {gate} gate is {code}.\nWhat is its code?") for gate, code in codes.items()]
     alone = [text_of(list(model.generate(one))) for one in prompts]
     together: dict[int, str] = {}
 
