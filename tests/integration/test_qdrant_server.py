@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
@@ -29,7 +28,7 @@ from tests.fakes.language_model import FakeLanguageModel, sentence_of
 from tests.fakes.qdrant_server import QdrantProcess
 
 INGESTS = """
-import sys, time
+import sys
 import rag.build
 from tests.fakes.command_line import run
 from tests.fakes.domains import DIMENSIONS
@@ -38,13 +37,6 @@ from tests.fakes.embedder import HashedWords
 rag.build.open_embedder = lambda _: HashedWords(dimensions=DIMENSIONS)
 sys.exit(run("apply", sys.argv[1], "--domain", "plant", "--prune"))
 """
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[QdrantProcess]:
-    running = QdrantProcess(tmp_path / "qdrant")
-    yield running
-    running.close()
 
 
 @pytest.fixture

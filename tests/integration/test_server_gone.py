@@ -27,13 +27,6 @@ NOWHERE = "http://127.0.0.1:9"
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[QdrantProcess]:
-    running = QdrantProcess(tmp_path / "qdrant")
-    yield running
-    running.close()
-
-
-@pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A data directory with an embedded domain."""
     settle(tmp_path / "data", monkeypatch)
@@ -50,7 +43,6 @@ def on_server(data: Path, server: QdrantProcess, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("UNDERSTUDY_INDEX__URL", server.url)
     assert run("migrate", "--domain", "plant", "--to", "server", "--remove-source") == 0
     monkeypatch.setenv("UNDERSTUDY_INDEX__BACKEND", "server")
-    assert run("migrate", "--domain", "plant", "--to", "server", "--remove-source") == 0
     return data
 
 

@@ -6,15 +6,8 @@ import pytest
 
 from rag.errors import InvalidQuestion
 from rag.filters import check
-from rag.types import Condition, FieldType, Filter
-
-FIELDS = {
-    "area": FieldType.KEYWORD,
-    "revision": FieldType.INTEGER,
-    "pressure": FieldType.FLOAT,
-    "valid_from": FieldType.DATETIME,
-    "draft": FieldType.BOOL,
-}
+from rag.types import Condition, Filter
+from tests.contracts.test_index import FIELDS
 
 
 def asked(**condition: object) -> None:
