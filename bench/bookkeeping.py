@@ -14,7 +14,7 @@ import statistics
 import tempfile
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from ingest.removal import matching, remove
 from ingest.run import apply
 from ingest.target import Target
 from ingest.verifying import verify
-from rag.protocols import Vectors
+from rag.protocols import Tokenized, Vectors
 from rag.settings import DataSettings, Settings
 
 TURNS = 3
@@ -54,9 +54,13 @@ class Synthetic:
         unit: Vectors = drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
         return unit
 
-    def embed_each(self, calls: Iterable[Sequence[str]]) -> Iterator[Vectors]:
-        """Each by `embed`."""
-        return map(self.embed, calls)
+    def tokenize(self, texts: Sequence[str]) -> list[Tokenized]:
+        """By their letters."""
+        return [Tokenized(text, len(text)) for text in texts]
+
+    def embed_parts(self, texts: Sequence[Tokenized]) -> Iterator[tuple[Sequence[int], Vectors]]:
+        """By `embed`."""
+        yield range(len(texts)), self.embed([item.text for item in texts])
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """About a token for four characters."""

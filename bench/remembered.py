@@ -10,13 +10,13 @@ import hashlib
 import json
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rag.protocols import Embedder, LanguageModel, Vectors
+from rag.protocols import Embedder, LanguageModel, Tokenized, Vectors
 from rag.types import EngineStatistics, Likelihood, Message, ModelCard, Piece, Prompt, Span
 
 Cancelled = Callable[[], bool] | None
@@ -69,9 +69,13 @@ class RememberedEmbedder:
         rows = [np.frombuffer(value or b"", np.float32) for value in known]
         return np.stack(rows) if rows else np.empty((0, self.dimensions), np.float32)
 
-    def embed_each(self, calls: Iterable[Sequence[str]]) -> Iterator[Vectors]:
-        """Each by `embed`."""
-        return map(self.embed, calls)
+    def tokenize(self, texts: Sequence[str]) -> list[Tokenized]:
+        """Not here: most are remembered."""
+        return [Tokenized(text, len(text)) for text in texts]
+
+    def embed_parts(self, texts: Sequence[Tokenized]) -> Iterator[tuple[Sequence[int], Vectors]]:
+        """By `embed`."""
+        yield range(len(texts)), self.embed([item.text for item in texts])
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """By the embedder."""

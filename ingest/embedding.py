@@ -18,11 +18,15 @@ import numpy as np
 
 from ingest.lending import Lender, digest
 from rag.documents import DocumentStore
-from rag.protocols import Embedder, IndexedChunk, Vectors, search_text
+from rag.protocols import Embedder, IndexedChunk, Tokenized, Vectors, search_text
 from rag.types import Chunk, Document, point_id, sha256_text
 
-CALL_CHUNKS = 256
-"""Chunks of one call of the embedder, some seconds of progress; and of the documents that are given out at once."""
+SLICE_CHUNKS, LEAST_CHUNKS = 256, 16
+"""Chunks of the documents that are given out at once: as many as the group has left to embed, within these bounds, so
+that little is left to write when the last vector is made."""
+
+TOLD_CHUNKS = 64
+"""Chunks between two words of progress: most parts that an embedder gives are of a few."""
 
 GENTLE_SECONDS = 0.05
 """Aimed length of a call where questions wait for the same embedder."""
@@ -74,29 +78,36 @@ class Embedded:
 class Group:
     """Documents that are embedded together, whose vectors come in, text by text; what is lent is there at once."""
 
-    def __init__(self, documents: Sequence[Ready], domain: str, dimensions: int, lender: Lender) -> None:
+    def __init__(self, documents: Sequence[Ready], domain: str, embedder: Embedder, lender: Lender) -> None:
         """Raises the store's errors."""
         self._domain, self._documents = domain, documents
         self._left = [len(ready.chunks) for ready in documents]
         self._begins = list(accumulate(self._left, initial=0))
         self._owners = [number for number, ready in enumerate(documents) for _ in ready.chunks]
-        self._vectors = np.empty((len(self._owners), dimensions), np.float32)
+        self._vectors = np.empty((len(self._owners), embedder.dimensions), np.float32)
         self._whole = [number for number, left in enumerate(self._left) if not left]
         self.whole_chunks = 0
         """Of the documents that can be taken."""
-        self.rows_of: dict[str, list[int]] = {}
+        self._rows: dict[str, list[int]] = {}
         """Rows that wait, by their text: equal ones are embedded once."""
         texts = (embedded_text(ready.document, chunk) for ready in documents for chunk in ready.chunks)
         for row, text in enumerate(texts):
-            self.rows_of.setdefault(text, []).append(row)
-        self.lent = self.put(lender.vectors(list(self.rows_of)).items())
+            self._rows.setdefault(text, []).append(row)
+        self.lent = self.put(lender.vectors(list(self._rows)).items())
         """Documents that were whole by what was lent, and its characters."""
+        self.missing = sorted(embedder.tokenize(list(self._rows)), key=lambda text: -text.length)
+        """Texts that were not, longest first."""
+
+    @property
+    def waiting(self) -> int:
+        """How many texts have no vector yet."""
+        return len(self._rows)
 
     def put(self, vectors: Iterable[tuple[str, Vectors]]) -> tuple[int, int]:
         """Take in the vectors of some texts; the documents that became whole by them, and the characters."""
         before, characters = len(self._whole), 0
         for text, vector in vectors:
-            for row in self.rows_of.pop(text, ()):
+            for row in self._rows.pop(text, ()):
                 characters += len(text)
                 self._vectors[row] = vector
                 owner = self._owners[row]
@@ -117,46 +128,45 @@ class Group:
 def embed(
     group: Group, embedder: Embedder, *, gentle: bool = False, tell: Callable[[int, int, int], None] | None = None
 ) -> Iterator[Embedded]:
-    """A group's documents with their vectors, each as soon as it is whole, some `CALL_CHUNKS` chunks at a time.
+    """A group's documents with their vectors, each as soon as it is whole, some `SLICE_CHUNKS` chunks at a time.
 
-    Their order is that of their longest chunks, whatever the calls of the embedder are. `tell` hears of each call its
-    chunks, and the documents and characters settled by it. gentle: in short calls, because others wait for the
-    embedder too.
+    Their order is that of their shortest chunks, whatever the calls of the embedder are. `tell` hears of chunks, and of
+    the documents and characters settled by them. gentle: in short calls, because others wait for the embedder too.
     """
-    documents, characters = group.lent
-    if tell is not None and characters:
-        tell(0, documents, characters)
-    missing = sorted(group.rows_of, key=len)  # like lengths in one call: less padding
-    computed = 0
-    for call, vectors in (_gently if gentle else _at_once)(missing, embedder):
-        documents, characters = group.put(zip(call, vectors, strict=True))
-        computed += len(call)
-        if tell is not None:
-            tell(len(call), documents, characters)
-        if group.whole_chunks >= CALL_CHUNKS and group.rows_of:
+    if tell is not None and group.lent[1]:
+        tell(0, *group.lent)
+    computed = chunks = documents = characters = 0
+    for texts, vectors in (_gently if gentle else _at_once)(group.missing, embedder):
+        settled = group.put(zip((item.text for item in texts), vectors, strict=True))
+        computed, chunks = computed + len(texts), chunks + len(texts)
+        documents, characters = documents + settled[0], characters + settled[1]
+        if tell is not None and (chunks >= TOLD_CHUNKS or not group.waiting):
+            tell(chunks, documents, characters)
+            chunks = documents = characters = 0
+        if group.whole_chunks >= max(LEAST_CHUNKS, min(SLICE_CHUNKS, group.waiting)) and group.waiting:
             yield group.take(computed)
             computed = 0
     yield group.take(computed)
 
 
-def _at_once(texts: Sequence[str], embedder: Embedder) -> Iterator[tuple[Sequence[str], Vectors]]:
-    """The texts, call by call, with their vectors; no wait between two of them."""
-    calls = [texts[first : first + CALL_CHUNKS] for first in range(0, len(texts), CALL_CHUNKS)]
-    return zip(calls, embedder.embed_each(calls), strict=True)
+def _at_once(texts: Sequence[Tokenized], embedder: Embedder) -> Iterator[tuple[Sequence[Tokenized], Vectors]]:
+    """The texts, some at a time, with their vectors."""
+    for rows, vectors in embedder.embed_parts(texts):
+        yield [texts[row] for row in rows], vectors
 
 
-def _gently(texts: Sequence[str], embedder: Embedder) -> Iterator[tuple[Sequence[str], Vectors]]:
+def _gently(texts: Sequence[Tokenized], embedder: Embedder) -> Iterator[tuple[Sequence[Tokenized], Vectors]]:
     """The same in short calls, with a pause after each."""
     first, size = 0, 1
     while first < len(texts):
         call = texts[first : first + size]
         begin = time.monotonic()
-        vectors = embedder.embed(call)
+        parts = list(_at_once(call, embedder))
         each = (time.monotonic() - begin) / len(call)
-        size = max(1, min(CALL_CHUNKS, 2 * size, int(GENTLE_SECONDS / max(each, 1e-6))))
+        size = max(1, min(SLICE_CHUNKS, 2 * size, int(GENTLE_SECONDS / max(each, 1e-6))))
         time.sleep(GENTLE_PAUSE)
         first += len(call)
-        yield call, vectors
+        yield from parts
 
 
 def weight(ready: Ready) -> int:

@@ -252,7 +252,7 @@ class Target:
         """Documents to be embedded together, with what the domain lends them; from now on they lend nothing."""
         self.change()
         lender = self.lender or Lender(self.store, self.index, self._touched)
-        group = Group(documents, self.manifest.domain, self.embedder.dimensions, lender)
+        group = Group(documents, self.manifest.domain, self.embedder, lender)
         self._touched.update(ready.document.id for ready in documents)
         return group
 

@@ -6,7 +6,7 @@ real adapters alike.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -32,6 +32,17 @@ Vectors = npt.NDArray[np.float32]
 
 EVERYTHING = Filter()
 """The filter that admits every chunk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tokenized:
+    """A text that waits for its vector."""
+
+    text: str
+    length: int
+    """Texts of like length take like time and go well together: tokens, or characters where the model cuts itself."""
+    tokens: npt.NDArray[np.int32] | None = None
+    """(t,) numbers of the tokens that are read; None where the model tokenizes itself."""
 
 
 class Embedder(Protocol):
@@ -61,8 +72,15 @@ class Embedder(Protocol):
         """(n, d) float32, one unit row a text, in the order given; n = 0 gives (0, d)."""
         ...
 
-    def embed_each(self, calls: Iterable[Sequence[str]]) -> Iterator[Vectors]:
-        """What `embed` gives for each call, in their order; the next call may be begun before one is given out."""
+    def tokenize(self, texts: Sequence[str]) -> list[Tokenized]:
+        """The texts as `embed_parts` takes them; in any thread, also while something is embedded."""
+        ...
+
+    def embed_parts(self, texts: Sequence[Tokenized]) -> Iterator[tuple[Sequence[int], Vectors]]:
+        """What `embed` gives, some texts at a time as they are done: which of them, and (n, d).
+
+        Longest first. Others may embed between two parts; what is left when this is closed is given up.
+        """
         ...
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:

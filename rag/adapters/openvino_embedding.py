@@ -1,7 +1,7 @@
 """Texts to vectors by OpenVINO: a transformer's graph, exported once, run in batches of like length.
 
-Batches of one call follow those of another without a wait, so that no core is idle while Python tokenizes, reads or
-writes. Knows no settings and no hub.
+Batches follow each other without a wait, so that no core is idle while Python reads or writes. Knows no settings and no
+hub.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ import os
 import shutil
 import warnings
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
+from rag.protocols import Tokenized
 
 if TYPE_CHECKING:
     from openvino import InferRequest
@@ -53,20 +55,11 @@ class Recipe:
     prompt: str
 
 
-class _Call:
-    """Texts that are embedded together, and how many of them still are."""
-
-    def __init__(self, count: int, dimensions: int) -> None:
-        self.out = np.empty((count, dimensions), np.float32)
-        self.left = count
-
-
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """A part of a call that is being computed."""
+    """Texts that are being computed."""
 
     request: InferRequest
-    call: _Call
     rows: list[int]
     mask: npt.NDArray[np.int64]
 
@@ -98,39 +91,34 @@ class OpenVinoRunner:
         """What besides the weights decides the vectors."""
         return f"{self._recipe.pooling}/{self._recipe.normalise}/{self._recipe.max_tokens}/{self._recipe.prompt}"
 
-    def encode_each(self, calls: Iterable[list[str]]) -> Generator[Rows, None, None]:
-        """(n, d) float32 for each call, as soon as it is whole; meanwhile the next one is begun.
+    def tokens(self, texts: Sequence[str]) -> list[npt.NDArray[np.int32]]:
+        """(t,) what is read of each text, by its tokens' numbers."""
+        encodings = self._tokenizer.encode_batch_fast([self._recipe.prompt + text for text in texts])
+        return [np.array(encoding.ids, np.int32) for encoding in encodings]
 
-        So that no stream waits at a call's end for the other, nor for a tokenizer or for what is done with the rows.
-        """
-        begun: deque[_Call] = deque()
+    def encode_parts(self, texts: Sequence[Tokenized]) -> Generator[tuple[list[int], Rows], None, None]:
+        """Rows and (n, d) float32 of some texts after the other, as they are done; meanwhile others are computed."""
         running: deque[_Batch] = deque()
         try:
-            for texts in calls:
-                call = _Call(len(texts), self.dimensions)
-                begun.append(call)
-                for rows, tokens, mask in self._batches(texts):
-                    if len(running) == self._streams * QUEUED:
-                        self._finish(running)
-                        while not begun[0].left:
-                            yield begun.popleft().out
-                    request = self._idle.pop() if self._idle else self._model.create_infer_request()
-                    feed = (tokens, mask, np.zeros_like(tokens))  # in the order of INPUTS
-                    request.start_async(dict(enumerate(feed[: self._inputs])))
-                    running.append(_Batch(request, call, rows, mask))
-            while begun:
-                while begun[0].left:
-                    self._finish(running)
-                yield begun.popleft().out
+            for rows, tokens, mask in self._batches(texts):
+                if len(running) == self._streams * QUEUED:
+                    yield self._finish(running)
+                request = self._idle.pop() if self._idle else self._model.create_infer_request()
+                feed = (tokens, mask, np.zeros_like(tokens))  # in the order of INPUTS
+                request.start_async(dict(enumerate(feed[: self._inputs])))
+                running.append(_Batch(request, rows, mask))
+            while running:
+                yield self._finish(running)
         finally:
             for batch in running:
                 batch.request.wait()
                 self._idle.append(batch.request)
 
-    def _batches(self, texts: list[str]) -> Iterator[tuple[list[int], npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+    def _batches(
+        self, texts: Sequence[Tokenized]
+    ) -> Iterator[tuple[list[int], npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
         """Rows, tokens and mask, of texts of like length, so that little is padding."""
-        encodings = self._tokenizer.encode_batch_fast([self._recipe.prompt + text for text in texts])
-        ids = [encoding.ids for encoding in encodings]
+        ids = [text.tokens for text in texts if text.tokens is not None]  # all have: they were made here
         whole = sum(map(_widened, map(len, ids)))
         most = min(self._batch_tokens, max(SHARE, -(-whole // self._streams)))
         for rows in buckets([len(row) for row in ids], most):
@@ -142,8 +130,8 @@ class OpenVinoRunner:
                 mask[place, : len(ids[i])] = 1
             yield rows, tokens, mask
 
-    def _finish(self, running: deque[_Batch]) -> None:
-        """Wait for the batch that was begun first, and put its vectors in their places."""
+    def _finish(self, running: deque[_Batch]) -> tuple[list[int], Rows]:
+        """Wait for the batch that was begun first: its rows and their vectors."""
         batch = running[0]
         batch.request.wait()
         hidden = np.asarray(batch.request.get_output_tensor(0).data)
@@ -153,13 +141,13 @@ class OpenVinoRunner:
             weights = batch.mask.astype(np.float32)
             pooled = np.einsum("btd,bt->bd", hidden, weights) / weights.sum(axis=1, keepdims=True)
         norms = np.linalg.norm(pooled, axis=1, keepdims=True)
-        batch.call.out[batch.rows] = pooled / np.maximum(norms, 1e-12)
-        batch.call.left -= len(batch.rows)
+        unit: Rows = pooled / np.maximum(norms, 1e-12)
         self._idle.append(running.popleft().request)
+        return batch.rows, unit
 
     def count_tokens(self, texts: list[str]) -> list[int]:
         """Tokens of each text that are read."""
-        return [len(item.ids) for item in self._tokenizer.encode_batch_fast([self._recipe.prompt + t for t in texts])]
+        return [len(tokens) for tokens in self.tokens(texts)]
 
 
 def _widened(length: int) -> int:

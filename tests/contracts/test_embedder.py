@@ -69,21 +69,33 @@ def test_like_texts_are_nearer_than_unlike_ones(embedder: Embedder) -> None:
     assert leak @ leaking > leak @ other
 
 
-def test_calls_one_after_the_other_give_what_each_gives_alone(embedder: Embedder) -> None:
-    calls = [TEXTS, [], *([f"valve {n} opens at {n} bar " * (1 + n % 9)] * (n % 7) for n in range(24)), ["the end"]]
-    rows = list(embedder.embed_each(calls))
-    assert [row.shape for row in rows] == [(len(call), embedder.dimensions) for call in calls]
-    for call, row in zip(calls, rows, strict=True):
-        assert ((row * embedder.embed(call)).sum(axis=1) > 0.999).all()
+def test_parts_are_of_every_text_once_and_what_is_given_together(embedder: Embedder) -> None:
+    texts = [*TEXTS, *(f"valve {n} opens at {n} bar " * (1 + n % 9) for n in range(90))]
+    tokenized = embedder.tokenize(texts)
+    assert [item.text for item in tokenized] == texts
+    out = np.zeros((len(texts), embedder.dimensions), np.float32)
+    seen: list[int] = []
+    lengths: list[int] = []
+    for rows, vectors in embedder.embed_parts(tokenized):
+        assert vectors.shape == (len(rows), embedder.dimensions)
+        out[list(rows)] = vectors
+        seen += rows
+        lengths += [tokenized[row].length for row in rows]
+    assert sorted(seen) == list(range(len(texts)))
+    assert lengths == sorted(lengths, reverse=True)
+    assert len(set(lengths)) > 5
+    assert ((out * embedder.embed(texts)).sum(axis=1) > 0.999).all()
+    assert list(embedder.embed_parts([])) == []
 
 
-def test_others_embed_between_two_calls_and_what_is_left_there_is_given_up(embedder: Embedder) -> None:
+def test_others_embed_between_two_parts_and_what_is_left_there_is_given_up(embedder: Embedder) -> None:
     alone = embedder.embed(["the pump leaks"])[0]
-    each = embedder.embed_each([["one text here", f"and {n} more of them " * 9] for n in range(40)])
+    parts = embedder.embed_parts(embedder.tokenize([f"and {n} more of them " * 30 for n in range(300)]))
     for _ in range(3):
-        assert next(each).shape == (2, embedder.dimensions)
+        rows, vectors = next(parts)
+        assert vectors.shape == (len(rows), embedder.dimensions)
         assert float(embedder.embed(["the pump leaks"])[0] @ alone) > 0.9999
-    each.close()  # type: ignore[attr-defined]  # a generator, as all of them are
+    parts.close()  # type: ignore[attr-defined]  # a generator, as all of them are
     assert float(embedder.embed(["the pump leaks"])[0] @ alone) > 0.9999
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from rag.errors import ModelUnavailable
 from rag.lexical import words
-from rag.protocols import Vectors
+from rag.protocols import Tokenized, Vectors
+
+PART = 8
+"""Texts that are given out at a time."""
 
 
 class HashedWords:
@@ -34,9 +37,14 @@ class HashedWords:
                 out[row, int(hashlib.sha256(word.encode("utf-8", "replace")).hexdigest(), 16) % self.dimensions] += 1
         return out / np.linalg.norm(out, axis=1, keepdims=True) if len(texts) else out
 
-    def embed_each(self, calls: Iterable[Sequence[str]]) -> Iterator[Vectors]:
-        for texts in calls:
-            yield self.embed(texts)
+    def tokenize(self, texts: Sequence[str]) -> list[Tokenized]:
+        return [Tokenized(text, length) for text, length in zip(texts, self.count_tokens(texts), strict=True)]
+
+    def embed_parts(self, texts: Sequence[Tokenized]) -> Iterator[tuple[Sequence[int], Vectors]]:
+        order = sorted(range(len(texts)), key=lambda row: -texts[row].length)
+        for first in range(0, len(order), PART):
+            rows = order[first : first + PART]
+            yield rows, self.embed([texts[row].text for row in rows])
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return [min(256, len(words(text)) + 2) for text in texts]

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from ingest.chunkers import chunks_of
-from ingest.embedding import CALL_CHUNKS, Embedded, Group, Ready, embed, embedded_text
+from ingest.embedding import LEAST_CHUNKS, SLICE_CHUNKS, Embedded, Group, Ready, embed, embedded_text
 from ingest.lending import Lender
 from ingest.target import Target
 from rag.types import Document
 from tests.fakes.domains import DIMENSIONS, opened
-from tests.fakes.embedder import HashedWords
+from tests.fakes.embedder import PART, HashedWords
 
 
 def ready(name: str, text: str) -> Ready:
@@ -35,14 +35,14 @@ def some_documents(count: int) -> list[Ready]:
     return [ready(f"d{number}", text) for number, text in enumerate(texts)]
 
 
-def prepared(documents: list[Ready], target: Target) -> Group:
-    return Group(documents, "plant", DIMENSIONS, Lender(target.store, target.index))
+def prepared(documents: list[Ready], target: Target, embedder: HashedWords) -> Group:
+    return Group(documents, "plant", embedder, Lender(target.store, target.index))
 
 
 def pieces(group: list[Ready], folder: Path, embedder: HashedWords, *, gentle: bool = False) -> list[Embedded]:
     with opened(folder) as target:
         target.change()
-        given = embed(prepared(group, target), embedder, gentle=gentle)
+        given = embed(prepared(group, target, embedder), embedder, gentle=gentle)
         return list(given)
 
 
@@ -51,9 +51,10 @@ def test_whole_documents_are_given_out_while_others_of_the_group_wait(tmp_path: 
     group = [ready(f"d{number}", "word " * (1 + number % 90) + str(number)) for number in range(700)]
     with opened(tmp_path) as target:
         target.change()
-        given = embed(prepared(group, target), embedder)
+        given = embed(prepared(group, target, embedder), embedder)
         seen = [(len(embedder.embedded), len(done.documents)) for done in given]
-    assert seen == [(CALL_CHUNKS, CALL_CHUNKS), (2 * CALL_CHUNKS, CALL_CHUNKS), (700, 700 - 2 * CALL_CHUNKS)]
+    assert (SLICE_CHUNKS, LEAST_CHUNKS, PART) == (256, 16, 8)
+    assert seen == [(256, 256), (480, 224), (592, 112), (648, 56), (680, 32), (696, 16), (700, 4)]
 
 
 @pytest.mark.parametrize("gentle", [False, True])
@@ -89,10 +90,10 @@ def test_the_order_is_the_same_whatever_the_calls_are(tmp_path: Path) -> None:
 
 
 def test_what_is_told_adds_up_to_the_group(tmp_path: Path) -> None:
-    group, told = some_documents(120), []
+    group, told, embedder = some_documents(120), [], HashedWords(dimensions=DIMENSIONS)
     with opened(tmp_path) as target:
         target.change()
-        list(embed(prepared(group, target), HashedWords(dimensions=DIMENSIONS), tell=lambda *n: told.append(n)))
+        list(embed(prepared(group, target, embedder), embedder, tell=lambda *n: told.append(n)))
     chunks, documents, characters = (sum(column) for column in zip(*told, strict=True))
     texts = [embedded_text(item.document, chunk) for item in group for chunk in item.chunks]
     assert (chunks, documents, characters) == (len(set(texts)), len(group), sum(map(len, texts)))

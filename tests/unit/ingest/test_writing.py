@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ingest.chunkers import chunks_of
-from ingest.embedding import CALL_CHUNKS, Embedded, Ready
+from ingest.embedding import SLICE_CHUNKS, Embedded, Ready
 from ingest.progress import Meter
 from ingest.writing import FIRST_CHUNKS, MOST_BEHIND, write
 from rag.errors import CorpusError
@@ -46,11 +46,12 @@ def test_the_embedder_waits_once_enough_is_to_be_written(tmp_path: Path, monkeyp
             return written(done)
 
         monkeypatch.setattr(target, "write", slow)
-        count = 20 * CALL_CHUNKS
+        count = 20 * SLICE_CHUNKS
         running = run.submit(write, documents(count), target, meter())
-        for _ in range(MOST_BEHIND + 1):  # each call of these is a slice
-            assert called.acquire(timeout=60)
-        assert not called.acquire(timeout=0.5)
+        while called.acquire(timeout=0.5):
+            pass
+        assert not running.done()
+        assert FIRST_CHUNKS < len(embedder.embedded) <= (MOST_BEHIND + 1) * SLICE_CHUNKS
         held.set()
         assert running.result().computed == count == target.store.counts()[1]
 
@@ -62,7 +63,7 @@ def test_an_error_in_writing_ends_the_run(tmp_path: Path, monkeypatch: pytest.Mo
             raise CorpusError(f"no room for {len(done.documents)}")
 
         monkeypatch.setattr(target, "write", full)
-        with pytest.raises(CorpusError, match=f"no room for {FIRST_CHUNKS}"):
+        with pytest.raises(CorpusError, match=f"no room for {FIRST_CHUNKS // 2}"):
             write(documents(5000), target, meter())
 
 
