@@ -78,7 +78,7 @@ class Embedded:
 class Group:
     """Documents that are embedded together, whose vectors come in, text by text; what is lent is there at once."""
 
-    def __init__(self, documents: Sequence[Ready], domain: str, embedder: Embedder, lender: Lender) -> None:
+    def __init__(self, documents: Sequence[Ready], domain: str, embedder: Embedder, lender: Lender | None) -> None:
         """Raises the store's errors."""
         self._domain, self._documents = domain, documents
         self._left = [len(ready.chunks) for ready in documents]
@@ -93,7 +93,7 @@ class Group:
         texts = (embedded_text(ready.document, chunk) for ready in documents for chunk in ready.chunks)
         for row, text in enumerate(texts):
             self._rows.setdefault(text, []).append(row)
-        self.lent = self.put(lender.vectors(list(self._rows)).items())
+        self.lent = self.put(lender.vectors(list(self._rows)).items() if lender else ())
         """Documents that were whole by what was lent, and its characters."""
         self.missing = sorted(embedder.tokenize(list(self._rows)), key=lambda text: -text.length)
         """Texts that were not, longest first."""

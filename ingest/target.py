@@ -80,6 +80,8 @@ class Target:
         self._touched: set[str] = set()
         self.lender: Lender | None = None
         """Where vectors are taken from, if not from what is open here."""
+        self._lends = False
+        """Whether what is open here held anything before this run, whose own documents lend nothing."""
         self._lock = WriterLock(catalog.data_directory, domain)
         try:
             self._live = self._find_live(domain, create=create)
@@ -152,6 +154,7 @@ class Target:
                 with suppress(BackendError, InvalidSettings):  # a migration's, on a server that is not there: later
                     self._remove(left)
         self._purpose = purpose
+        self._lends = self._changing or (self._live is not None and not self._afresh)
         if self._live is not None and self.manifest.fields != self._live.manifest.fields:
             self.change()
 
@@ -249,9 +252,14 @@ class Target:
     # --- writing ---
 
     def prepare(self, documents: list[Ready]) -> Group:
-        """Documents to be embedded together, with what the domain lends them; from now on they lend nothing."""
-        self.change()
-        lender = self.lender or Lender(self.store, self.index, self._touched)
+        """Documents to be embedded together, with what the domain lends them; from now on they lend nothing.
+
+        A generation that begins empty is made while the first of them are embedded, by `write`.
+        """
+        lender = self.lender
+        if lender is None and self._lends:
+            self.change()
+            lender = Lender(self.store, self.index, self._touched)
         group = Group(documents, self.manifest.domain, self.embedder, lender)
         self._touched.update(ready.document.id for ready in documents)
         return group

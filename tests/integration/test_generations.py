@@ -172,16 +172,21 @@ def test_superseded_generations_go_by_number_and_age_but_never_the_previous_one(
     assert names(data) == ["g000004", "g000005"]
 
 
-def test_a_cancelled_run_leaves_nothing_behind(tmp_path: Path) -> None:
+@pytest.mark.parametrize("when", ["before anything is written", "when all is written"])
+def test_a_cancelled_run_leaves_nothing_behind(tmp_path: Path, when: str) -> None:
     data, source = tmp_path / "data", write(tmp_path / "docs", PUMPS)
+    made: list[list[str]] = []
+    with opened(data) as target:
 
-    def stop(state: Progress) -> None:
-        if state.chunks:
-            raise Cancelled("enough")
+        def stop(state: Progress) -> None:
+            made.append(Catalog(data).generations("plant"))
+            if made[-1] if when == "when all is written" else state.chunks:
+                raise Cancelled("enough")
 
-    with opened(data) as target, pytest.raises(Cancelled):
-        apply(open_corpus(source), target, progress=stop)
-    assert names(data) == []
+        with pytest.raises(Cancelled):
+            apply(open_corpus(source), target, progress=stop)
+    assert bool(made[-1]) == (when == "when all is written")
+    assert not (data / "domains" / "plant").exists() or names(data) == []
     assert Catalog(data).domains() == []
 
 

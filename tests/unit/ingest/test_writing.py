@@ -76,3 +76,26 @@ def test_an_error_in_reading_ends_the_run_after_what_came_before_it(tmp_path: Pa
         with pytest.raises(CorpusError, match="the folder went away"):
             write(broken(), target, meter())
         assert target.store.counts() == (3 * FIRST_CHUNKS, 3 * FIRST_CHUNKS)
+
+
+def test_a_generation_that_begins_empty_is_made_while_the_first_documents_are_embedded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedder, plain = HashedWords(dimensions=DIMENSIONS), HashedWords.embed
+    there: list[bool] = []
+
+    def embed(texts: list[str]) -> object:
+        there.append(target.generation is not None)
+        return plain(embedder, texts)
+
+    monkeypatch.setattr(embedder, "embed", embed)
+    with opened(tmp_path, embedder) as target:
+        target.begin()
+        write(documents(FIRST_CHUNKS), target, meter())
+        assert not there[0]
+        assert target.store.counts() == (FIRST_CHUNKS, FIRST_CHUNKS)
+        assert target.promote()
+        there.clear()
+        target.begin()
+        write(documents(1), target, meter())
+        assert there == [True]  # one that has something to lend is copied before
