@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, cast
+from uuid import UUID
 
 import numpy as np
 import qdrant_edge as edge
@@ -26,13 +27,12 @@ from rag.adapters.points import (
     OVERSAMPLING,
     QUANTISE_FROM,
     SPARSE,
+    best,
     comparable,
     contenders,
     field_keys,
     flag,
-    leading,
     payload_of,
-    ranked,
     to_chunk,
     to_passage,
 )
@@ -176,20 +176,19 @@ class EdgeIndex:
             shard = self._open()
             if mode is RetrievalMode.RRF and lexical is not None:
                 return self._reciprocal(shard, dense, lexical, chosen, limit)
-            found_dense: list[edge.ScoredPoint] = []
-            found_lexical: list[edge.ScoredPoint] = []
+            scores_dense: dict[int, float] = {}
+            scores_lexical: dict[int, float] = {}
             if mode is not RetrievalMode.BM25:
-                found_dense = shard.query(edge.QueryRequest(limit=depth, query=dense, filter=chosen, params=_RESCORED))
+                request = edge.QueryRequest(limit=depth, query=dense, filter=chosen, params=_RESCORED)
+                scores_dense = _scores(shard.query(request))
             if mode is not RetrievalMode.DENSE and lexical is not None:
-                found_lexical = shard.query(edge.QueryRequest(limit=depth, query=lexical, filter=chosen))
-            scores_dense = {str(hit.id): hit.score for hit in found_dense}
-            scores_lexical = {str(hit.id): hit.score for hit in found_lexical}
+                scores_lexical = _scores(shard.query(edge.QueryRequest(limit=depth, query=lexical, filter=chosen)))
             if mode is RetrievalMode.HYBRID and (rest := contenders(text, scores_dense, scores_lexical, limit=limit)):
                 # Scored by the engine: vectors handed over as lists of numbers take longer than a search.
-                among = edge.Filter(must=[edge.HasIdCondition(set(rest))])
+                among = edge.Filter(must=[edge.HasIdCondition({UUID(int=key) for key in rest})])
                 request = edge.QueryRequest(limit=len(rest), query=dense, filter=among, params=_EXACT)
-                scores_dense |= {str(hit.id): hit.score for hit in shard.query(request)}
-            order = leading(ranked(mode, text, scores_dense, scores_lexical), limit)
+                scores_dense |= _scores(shard.query(request))
+            order = best(mode, text, scores_dense, scores_lexical, limit=limit)
             return self._passages(shard, order, scores_dense, scores_lexical, limit)
 
     def count(self, filter: Filter = EVERYTHING) -> int:
@@ -231,17 +230,18 @@ class EdgeIndex:
                 ],
             )
         )
-        return self._passages(shard, [(str(hit.id), hit.score) for hit in hits], {}, {}, limit)
+        return self._passages(shard, list(_scores(hits).items()), {}, {}, limit)
 
     def _passages(
         self,
         shard: edge.EdgeShard,
-        order: Sequence[tuple[str, float]],
-        dense: Mapping[str, float],
-        lexical: Mapping[str, float],
+        order: Sequence[tuple[int, float]],
+        dense: Mapping[int, float],
+        lexical: Mapping[int, float],
         limit: int,
     ) -> list[Passage]:
-        records = {str(r.id): r.payload or {} for r in shard.retrieve([key for key, _ in order], True, False)}
+        found = shard.retrieve([UUID(int=key) for key, _ in order], True, False)
+        records = {_number(record): record.payload or {} for record in found}
         passages = [
             to_passage(records[key], score, dense.get(key), lexical.get(key)) for key, score in order if key in records
         ]
@@ -343,6 +343,15 @@ def _told(folder: Path) -> Built:
 def _numbers(vector: Vectors) -> list[float]:
     """A vector as the engine takes it in: any sequence of numbers, an array in half of the time of a list."""
     return cast("list[float]", array("f", vector.astype(np.float32, copy=False).tobytes()))
+
+
+def _number(point: edge.ScoredPoint | edge.Record) -> int:
+    """A point's id as a number: two hundred of them as texts take longer than the search that found them."""
+    return cast("UUID", point.id).int
+
+
+def _scores(hits: Sequence[edge.ScoredPoint]) -> dict[int, float]:
+    return {_number(hit): hit.score for hit in hits}
 
 
 def _sparse(weights: tuple[list[int], list[float]]) -> edge.SparseVector:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, TypeVar
 
 import numpy as np
 
-from rag.fusion import combine, dense_weight
+from rag.fusion import Scores, combine, dense_weight
 from rag.protocols import IndexedChunk, Vectors
 from rag.types import Chunk, FieldType, MetadataValue, Passage, RetrievalMode
+
+Key = TypeVar("Key", str, int)
+"""What tells points apart: the text of a UUID, or its number, which is compared in a tenth of the time."""
 
 DENSE, SPARSE = "dense", "bm25"
 DEPTH = 100
@@ -85,7 +88,7 @@ def to_chunk(name: str, payload: Mapping[str, Any], vector: Vectors) -> IndexedC
     )
 
 
-def contenders(question: str, dense: Mapping[str, float], bm25: Mapping[str, float], *, limit: int) -> list[str]:
+def contenders(question: str, dense: Mapping[Key, float], bm25: Mapping[Key, float], *, limit: int) -> list[Key]:
     """Of hits by words alone those that may be among the best `limit` once their cosine is known.
 
     Where `dense` is full it holds the nearest that the filter admits, so that no other is nearer than the last of them:
@@ -94,38 +97,38 @@ def contenders(question: str, dense: Mapping[str, float], bm25: Mapping[str, flo
     rest = [key for key in bm25 if key not in dense]
     if not rest or len(dense) < max(DEPTH, limit):
         return rest
-    keys = [*dense, *rest]
-    nearest = min(dense.values())
-    at_best = combine(
-        np.array([dense.get(key, nearest) for key in keys], np.float64),
-        np.array([bm25.get(key, 0.0) for key in keys], np.float64),
-        weight=dense_weight(question),
-    )
+    at_best = _fused(question, list(dense) + rest, dense, bm25, unknown=min(dense.values()))
     known = at_best[: len(dense)]
     least = float(np.partition(known, -limit)[-limit]) - SAME_SCORE
     return [key for key, most in zip(rest, at_best[len(dense) :].tolist(), strict=True) if most >= least]
 
 
-def leading(order: Sequence[tuple[str, float]], limit: int) -> list[tuple[str, float]]:
-    """The best `limit` of a ranking, and those that are as good as the last of them."""
-    if len(order) <= limit:
-        return list(order)
-    least = order[limit - 1][1] - SAME_SCORE
-    return [(key, score) for key, score in order if score >= least]
-
-
-def ranked(
-    mode: RetrievalMode, question: str, dense: Mapping[str, float], bm25: Mapping[str, float]
-) -> list[tuple[str, float]]:
-    """(id, score) best first, of what either ranking found."""
+def best(
+    mode: RetrievalMode, question: str, dense: Mapping[Key, float], bm25: Mapping[Key, float], *, limit: int
+) -> list[tuple[Key, float]]:
+    """(id, score) of the best `limit` of what either ranking found, best first, and of those as good as the last."""
     if mode is RetrievalMode.HYBRID:
-        keys = list(dict.fromkeys([*dense, *bm25]))
-        scores = combine(
-            np.array([dense.get(key, 0.0) for key in keys], np.float64),
-            np.array([bm25.get(key, 0.0) for key in keys], np.float64),
-            weight=dense_weight(question),
-        )
-        pairs = list(zip(keys, scores.tolist(), strict=True))
+        keys = list(dense)
+        keys += [key for key in bm25 if key not in dense]
+        scores = _fused(question, keys, dense, bm25, unknown=0.0)
     else:
-        pairs = list((bm25 if mode is RetrievalMode.BM25 or not dense else dense).items())
+        alone: Mapping[Key, float] = bm25 if mode is RetrievalMode.BM25 or not dense else dense
+        keys = list(alone)
+        scores = np.fromiter(alone.values(), np.float64, len(alone))
+    if len(keys) > limit:
+        least = float(np.partition(scores, -limit)[-limit]) - SAME_SCORE
+        chosen = np.flatnonzero(scores >= least).tolist()
+        keys, scores = [keys[row] for row in chosen], scores[chosen]
+    pairs: list[tuple[Key, float]] = list(zip(keys, scores.tolist(), strict=True))
     return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))
+
+
+def _fused(
+    question: str, keys: Sequence[Key], dense: Mapping[Key, float], bm25: Mapping[Key, float], *, unknown: float
+) -> Scores:
+    """(n,) scores of candidates; `unknown`: the cosine of one that `dense` does not hold."""
+    return combine(
+        np.fromiter((dense.get(key, unknown) for key in keys), np.float64, len(keys)),
+        np.fromiter((bm25.get(key, 0.0) for key in keys), np.float64, len(keys)),
+        weight=dense_weight(question),
+    )

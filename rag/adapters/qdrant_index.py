@@ -28,12 +28,11 @@ from rag.adapters.points import (
     OVERSAMPLING,
     QUANTISE_FROM,
     SPARSE,
+    best,
     comparable,
     field_keys,
     flag,
-    leading,
     payload_of,
-    ranked,
     to_chunk,
     to_passage,
 )
@@ -288,7 +287,7 @@ class QdrantIndex:
                     for hit in response.points:
                         if str(hit.id) not in scores_dense:
                             scores_dense[str(hit.id)] = float(np.dot(_dense_of(hit), vector))
-            order = leading(ranked(mode, text, scores_dense, scores_lexical), limit)
+            order = best(mode, text, scores_dense, scores_lexical, limit=limit)
             records = client.retrieve(self._name, [key for key, _ in order], with_payload=True)
         payloads = {str(record.id): record.payload or {} for record in records}
         return _sorted(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rag.adapters.points import DEPTH, contenders, leading, ranked
+from rag.adapters.points import DEPTH, best, contenders
 from rag.types import RetrievalMode
 
 QUESTIONS = ("How fast does the pump run?", "What does T1185 do?")
@@ -21,9 +21,12 @@ def test_the_best_are_the_same_as_if_every_candidate_were_compared(seed: int) ->
     bm25 = {str(key): float(score) for key, score in zip(words, chance.exponential(5, len(words)), strict=True)}
     limit, question = int(chance.integers(1, 20)), QUESTIONS[seed % 2]
     rest = contenders(question, dense, bm25, limit=limit)
-    few = ranked(RetrievalMode.HYBRID, question, dense | {key: every[key] for key in rest}, bm25)
-    every_one = ranked(RetrievalMode.HYBRID, question, dense | {key: every[key] for key in bm25}, bm25)
+    few = best(RetrievalMode.HYBRID, question, dense | {key: every[key] for key in rest}, bm25, limit=limit)
+    all_of_them = dense | {key: every[key] for key in bm25}
+    every_one = best(RetrievalMode.HYBRID, question, all_of_them, bm25, limit=len(every))
     assert few[:limit] == every_one[:limit]
+    assert len(every_one) == len(all_of_them)
+    assert [score for _, score in every_one] == sorted((score for _, score in every_one), reverse=True)
     assert set(rest) <= bm25.keys() - dense.keys()
 
 
@@ -39,7 +42,8 @@ def test_where_fewer_are_near_than_were_asked_for_all_are_compared() -> None:
 
 
 def test_as_many_are_read_as_are_wanted_and_those_as_good_as_the_last() -> None:
-    order = [("a", 0.9), ("b", 0.5), ("c", 0.5), ("d", 0.4999999), ("e", 0.4)]
-    assert [key for key, _ in leading(order, 1)] == ["a"]
-    assert [key for key, _ in leading(order, 2)] == ["a", "b", "c", "d"]
-    assert leading(order, 9) == order
+    scores = {"e": 0.4, "c": 0.5, "b": 0.5, "d": 0.4999999, "a": 0.9}
+    for mode, dense, bm25 in ((RetrievalMode.DENSE, scores, {}), (RetrievalMode.BM25, {}, scores)):
+        assert [key for key, _ in best(mode, "", dense, bm25, limit=1)] == ["a"]
+        assert [key for key, _ in best(mode, "", dense, bm25, limit=2)] == ["a", "b", "c", "d"]
+        assert best(mode, "", dense, bm25, limit=9) == sorted(scores.items())
