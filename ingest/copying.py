@@ -6,7 +6,7 @@ Backup, restore and migration all stand on it. Knows no file format and no vecto
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -25,6 +25,12 @@ from rag.types import Chunk, Document, point_id, sha256_text
 
 GROUP_CHUNKS = 2048
 """Chunks that are read and written together: some megabytes of vectors."""
+
+ASKED_CHUNKS = 512
+"""Chunks that an index is asked for at once: a server answers with about two megabytes."""
+
+Stored = tuple[Document, str, list[StoredChunk]]
+"""A document, its recipe, and its chunks as the store knows them."""
 
 Whole = tuple[Ready, list[IndexedChunk]]
 """A document as it is stored, and its chunks as they are indexed."""
@@ -74,18 +80,30 @@ class StoredGeneration:
         return Lender(self._store, self._index)
 
     def read(self) -> Iterator[Whole]:
-        """Every document by id, with the chunks that its index holds."""
+        """Every document by id, with the chunks that its index holds, which is asked for some hundred at a time."""
+        waiting: list[Stored] = []
+        count = 0
         for item in self._store.summaries():
             document, stored = self._store.whole(item.id), self._store.chunks(item.id)
             if document is None or document.text_sha256 != item.text_sha256:
                 raise self._damaged(item.id, "its stored text does not match its hash")
-            held: dict[str, IndexedChunk] = {}
-            for first in range(0, len(stored), GROUP_CHUNKS):
-                held |= self._index.chunks([chunk.id for chunk in stored[first : first + GROUP_CHUNKS]])
+            waiting.append((document, item.recipe, stored))
+            count += len(stored)
+            if count >= ASKED_CHUNKS:
+                yield from self._held(waiting)
+                waiting, count = [], 0
+        yield from self._held(waiting)
+
+    def _held(self, documents: Sequence[Stored]) -> Iterator[Whole]:
+        names = [chunk.id for _, _, stored in documents for chunk in stored]
+        held: dict[str, IndexedChunk] = {}
+        for first in range(0, len(names), ASKED_CHUNKS):
+            held |= self._index.chunks(names[first : first + ASKED_CHUNKS])
+        for document, recipe, stored in documents:
             chunks = [self._whole(document, chunk, held.get(chunk.id)) for chunk in stored]
             named = under_terms(document.text, [chunk.chunk for chunk in chunks])
             chunks = [replace(chunk, chunk=whole) for chunk, whole in zip(chunks, named, strict=True)]
-            yield Ready(document, item.recipe, [chunk.chunk for chunk in chunks]), chunks
+            yield Ready(document, recipe, [chunk.chunk for chunk in chunks]), chunks
 
     def _whole(self, document: Document, stored: StoredChunk, held: IndexedChunk | None) -> IndexedChunk:
         if held is None:
