@@ -25,8 +25,8 @@ SLICE_CHUNKS, LEAST_CHUNKS = 256, 16
 """Chunks of the documents that are given out at once: as many as the group has left to embed, within these bounds, so
 that little is left to write when the last vector is made."""
 
-TOLD_CHUNKS = 64
-"""Chunks between two words of progress: most parts that an embedder gives are of a few."""
+TOLD_SECONDS = 0.1
+"""Between two words of progress: most parts that an embedder gives are of a few chunks."""
 
 GENTLE_SECONDS = 0.05
 """Aimed length of a call where questions wait for the same embedder."""
@@ -95,8 +95,8 @@ class Group:
             self._rows.setdefault(text, []).append(row)
         self.lent = self.put(lender.vectors(list(self._rows)).items() if lender else ())
         """Documents that were whole by what was lent, and its characters."""
-        self.missing = sorted(embedder.tokenize(list(self._rows)), key=lambda text: -text.length)
-        """Texts that were not, longest first."""
+        self.missing = sorted(embedder.tokenize(list(self._rows)), key=lambda text: text.length)
+        """Texts that were not, shortest first."""
 
     @property
     def waiting(self) -> int:
@@ -130,19 +130,20 @@ def embed(
 ) -> Iterator[Embedded]:
     """A group's documents with their vectors, each as soon as it is whole, some `SLICE_CHUNKS` chunks at a time.
 
-    Their order is that of their shortest chunks, whatever the calls of the embedder are. `tell` hears of chunks, and of
+    Their order is that of their longest chunks, whatever the calls of the embedder are. `tell` hears of chunks, and of
     the documents and characters settled by them. gentle: in short calls, because others wait for the embedder too.
     """
     if tell is not None and group.lent[1]:
         tell(0, *group.lent)
     computed = chunks = documents = characters = 0
+    told = time.monotonic()
     for texts, vectors in (_gently if gentle else _at_once)(group.missing, embedder):
         settled = group.put(zip((item.text for item in texts), vectors, strict=True))
         computed, chunks = computed + len(texts), chunks + len(texts)
         documents, characters = documents + settled[0], characters + settled[1]
-        if tell is not None and (chunks >= TOLD_CHUNKS or not group.waiting):
+        if tell is not None and (time.monotonic() >= told + TOLD_SECONDS or not group.waiting):
             tell(chunks, documents, characters)
-            chunks = documents = characters = 0
+            chunks, documents, characters, told = 0, 0, 0, time.monotonic()
         if group.whole_chunks >= max(LEAST_CHUNKS, min(SLICE_CHUNKS, group.waiting)) and group.waiting:
             yield group.take(computed)
             computed = 0

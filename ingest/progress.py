@@ -1,6 +1,6 @@
 """How far a run is, and how long the rest takes: by characters embedded against those to embed.
 
-Chunks would mislead: of a group the long ones come first. What is not read yet is estimated from its bytes, at the
+Chunks would mislead: of a group the short ones come first. What is not read yet is estimated from its bytes, at the
 rate at which the bytes that were read gave characters to embed. The pace is that of the last minute: a run that had
 to share the machine for a while says so, and no longer than that. Knows no corpus and no embedder.
 """

@@ -79,7 +79,7 @@ class Embedder(Protocol):
     def embed_parts(self, texts: Sequence[Tokenized]) -> Iterator[tuple[Sequence[int], Vectors]]:
         """What `embed` gives, some texts at a time as they are done: which of them, and (n, d).
 
-        Longest first. Others may embed between two parts; what is left when this is closed is given up.
+        Shortest first. Others may embed between two parts; what is left when this is closed is given up.
         """
         ...
 

@@ -163,7 +163,7 @@ class _Torch:
 
     def encode_parts(self, texts: Sequence[Tokenized]) -> Generator[tuple[list[int], Rows], None, None]:
         """Rows and (n, d) float32 of some texts after the other."""
-        order = sorted(range(len(texts)), key=lambda row: -texts[row].length)
+        order = sorted(range(len(texts)), key=lambda row: texts[row].length)
         for first in range(0, len(order), PART):
             rows = order[first : first + PART]
             plain = _plain([texts[row].text for row in rows])

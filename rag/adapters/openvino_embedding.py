@@ -156,13 +156,15 @@ def _widened(length: int) -> int:
 
 
 def buckets(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
-    """Row numbers in batches: longest first, each batch at most `batch_tokens` with its padding."""
-    order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
-    start = 0
-    while start < len(order):
-        count = max(1, batch_tokens // _widened(lengths[order[start]]))
-        yield order[start : start + count]
-        start += count
+    """Row numbers in batches: shortest first, each batch at most `batch_tokens` with its padding."""
+    batch: list[int] = []
+    for row in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if batch and (len(batch) + 1) * _widened(lengths[row]) > batch_tokens:
+            yield batch
+            batch = []
+        batch.append(row)
+    if batch:
+        yield batch
 
 
 def exported(folder: Path, sha256: str, cache: Path) -> Path:

@@ -41,7 +41,7 @@ class HashedWords:
         return [Tokenized(text, length) for text, length in zip(texts, self.count_tokens(texts), strict=True)]
 
     def embed_parts(self, texts: Sequence[Tokenized]) -> Iterator[tuple[Sequence[int], Vectors]]:
-        order = sorted(range(len(texts)), key=lambda row: -texts[row].length)
+        order = sorted(range(len(texts)), key=lambda row: texts[row].length)
         for first in range(0, len(order), PART):
             rows = order[first : first + PART]
             yield rows, self.embed([texts[row].text for row in rows])
